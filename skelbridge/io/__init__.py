@@ -1,0 +1,1 @@
+"""Pose files in and out, one module a container."""
