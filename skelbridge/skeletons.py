@@ -137,9 +137,20 @@ class Skeleton(BaseModel):
         return np.array([joint.placement_uncertainty for joint in self.joints])
 
     def with_side(self, side: Side) -> Skeleton:
-        """The same one-hand format as a left or a right hand."""
+        """The same one-hand format as a left or a right hand; InputError for other formats."""
         if not self.one_hand:
             raise InputError(f"{self.id} is not a format of one hand", mend="Leave side= out.")
+        return self._left_hand if side == "left" else self._right_hand
+
+    @cached_property
+    def _left_hand(self) -> Skeleton:
+        return self._as_hand("left")
+
+    @cached_property
+    def _right_hand(self) -> Skeleton:
+        return self._as_hand("right")
+
+    def _as_hand(self, side: Side) -> Skeleton:
         known = landmarks().names
         joints = tuple(
             joint.model_copy(
@@ -147,19 +158,7 @@ class Skeleton(BaseModel):
             )
             for joint in self.joints
         )
-        return Skeleton.model_validate({**dict(self), "side": side, "joints": joints})
-
-    def mirrored(self) -> Skeleton:
-        """The format that a mirrored pose has: the other hand for one hand, else itself."""
-        return self.with_other_side() if self.side else self
-
-    def with_other_side(self) -> Skeleton:
-        """A right hand for a left hand and the reverse."""
-        joints = tuple(
-            joint.model_copy(update={"at": {mirrored_name(name): weight for name, weight in joint.at.items()}})
-            for joint in self.joints
-        )
-        return self.model_copy(update={"side": "right" if self.side == "left" else "left", "joints": joints})
+        return self.model_copy(update={"side": side, "joints": joints})
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Skeleton:

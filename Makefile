@@ -1,0 +1,37 @@
+# make demo   sets everything up and converts poses (INPUT=file for your own); pictures go to out/demo
+# make test   sets everything up and runs the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/demo.done: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[plot]"
+	touch $@
+
+# torch first and alone, so that an installed or chosen build is kept by what depends on it
+$(VENV)/test.done: pyproject.toml $(VENV)/demo.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fit,body,plot,test]"
+	touch $@
+
+# The build that the tests are known to pass with; TORCH=torch takes the newest.
+TORCH ?= torch==2.13.0
+
+demo: $(VENV)/demo.done
+	$(BIN)/python -m skelbridge.demo $(if $(INPUT),--input "$(INPUT)")
+
+test: $(VENV)/test.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/test.done
+	$(BIN)/python -m benchmarks.convert
+	$(BIN)/python -m benchmarks.fidelity
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info

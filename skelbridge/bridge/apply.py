@@ -1,0 +1,126 @@
+"""Applying weights to arrays of poses: frames are grouped by their pattern of missing joints, each group is one product.
+
+Works on numpy arrays and torch tensors; with torch the result can be differentiated and stays on its device.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.float64]
+
+#: Frames handled at a time: points and result stay in the processor's cache between the scan and the product.
+BLOCK = 2048
+
+
+def is_torch(points: Any) -> bool:
+    """Whether this is a torch tensor; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(points, torch.Tensor)
+
+
+def like(reference: Any, values: NDArray) -> Any:
+    """`values` as the kind of array that `reference` is: its dtype, and its device for torch."""
+    if is_torch(reference):
+        import torch
+
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=reference.dtype, device=reference.device)
+    if any(values.strides) and 0 not in values.strides:
+        return values.astype(reference.dtype, copy=False)
+    row = values[(0,) * (values.ndim - 1)] if values.size else values
+    return np.broadcast_to(row.astype(reference.dtype), values.shape)  # stays a view: no memory for a million frames
+
+
+def to_numpy(points: Any) -> NDArray:
+    """The values as a numpy array, detached and on the CPU."""
+    return points.detach().cpu().numpy() if is_torch(points) else np.asarray(points)
+
+
+def kernel(weights: Array, dims: int) -> Array:
+    """kron(Wᵀ, I): the matrix that maps flattened sources (S · dims) to flattened targets (T · dims)."""
+    return np.kron(weights.T, np.eye(dims)) if np.isfinite(weights).all() else _kernel_with_nan(weights, dims)
+
+
+def _kernel_with_nan(weights: Array, dims: int) -> Array:
+    """Rows of NaN weights give NaN, and only there: 0 · NaN must not leak into the other coordinates' columns."""
+    result = np.kron(np.nan_to_num(weights).T, np.eye(dims))
+    result[:, np.repeat(np.isnan(weights).any(axis=1), dims)] = np.nan
+    return result
+
+
+def product(points: NDArray, matrix: NDArray, out: NDArray) -> None:
+    """The bare conversion of complete poses: points (N, S, D) times matrix (S · D, T · D) into out (N, T, D)."""
+    np.matmul(points.reshape(len(points), -1), matrix, out=out.reshape(len(out), -1))
+
+
+def apply_where_complete(points: NDArray, matrix: NDArray, out: NDArray) -> NDArray[np.intp]:
+    """Convert the frames in which nothing is missing; the positions of the others, (n,).
+
+    points (N, S, D), matrix (S · D, T · D), out (N, T, D) contiguous. A block with a missing point is left whole:
+    its frames are grouped by pattern afterwards.
+    """
+    left = []
+    for start in range(0, len(points), BLOCK):
+        block = points[start : start + BLOCK]
+        if np.isfinite(block).all():
+            product(block, matrix, out[start : start + BLOCK])
+        else:
+            left.append(np.arange(start, start + len(block)))
+    return np.concatenate(left) if left else np.zeros(0, dtype=np.intp)
+
+
+def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """The distinct rows of levels (N, S), values 0 to 3, and for each row which of them it is, (N,).
+
+    Rows are packed into numbers of at most 26 base-4 digits, which float64 holds exactly.
+    """
+    codes = np.zeros(len(levels), dtype=np.intp)
+    for start in range(0, levels.shape[1], 26):
+        part = levels[:, start : start + 26]
+        word = part.astype(np.float64) @ (4.0 ** np.arange(part.shape[1]))
+        distinct, inverse = np.unique(word, return_inverse=True)
+        _, codes = np.unique(codes * len(distinct) + inverse.reshape(-1), return_inverse=True)
+        codes = codes.reshape(-1)
+    first = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
+    first[codes] = np.arange(len(codes))
+    return levels[first], codes
+
+
+def apply_groups(
+    points: Any, frames: NDArray[np.intp], codes: NDArray[np.intp], missing: Sequence[NDArray], matrices: Sequence[NDArray],
+    out: Any,
+) -> None:  # fmt: skip
+    """Convert the given frames in groups: frame frames[i] with matrices[codes[i]], ignoring the joints missing[codes[i]].
+
+    points (N, S, D), out (N, T, D), which is written.
+    """
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(matrices) + 1))
+    for code, matrix in enumerate(matrices):
+        members = frames[order[bounds[code] : bounds[code + 1]]]
+        for start in range(0, len(members), 8 * BLOCK):
+            rows = members[start : start + 8 * BLOCK]
+            if is_torch(points):
+                _apply_torch(points, rows, missing[code], matrix, out)
+            else:
+                group = points[rows]
+                group[:, missing[code]] = 0
+                out[rows] = (group.reshape(len(rows), -1) @ matrix).reshape(len(rows), *out.shape[1:])
+
+
+def _apply_torch(points: torch.Tensor, rows: NDArray, missing: NDArray, matrix: NDArray, out: torch.Tensor) -> None:
+    import torch
+
+    index = torch.as_tensor(rows, device=points.device)
+    absent = torch.as_tensor(missing, device=points.device)[None, :, None]
+    group = points[index].masked_fill(absent, 0)
+    product = group.reshape(len(rows), -1) @ torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
+    out[index] = product.reshape(len(rows), *out.shape[1:])

@@ -1,0 +1,184 @@
+"""The relation of two formats: which affine combination of source joints gives each target joint, and how well.
+
+The expected squared error of a target joint estimated with weights w has three parts, kept apart:
+
+- bridge: what an affine map cannot know; e M eᵀ with e = (its placement) - w (the sources' placements),
+- placement: how surely we know where the joints lie; errors of joints at the same place are one and the same error,
+- noise: of the source points, Σ w_j² v_j.
+
+The weights minimise their sum plus the L1 penalty; small ones are pruned and the rest solved again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.bridge.file import Bridge
+from skelbridge.bridge.solver import near_convex_weights
+from skelbridge.errors import InputError
+from skelbridge.skeletons import Skeleton
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Price of negative weights: mm² of squared error for each 0.5 of negative weight, on a body of 1.7 m.
+PENALTY = 20.0
+#: Weights below this are pruned.
+SMALLEST_WEIGHT = 0.02
+#: Problems solved in one go, so that memory stays bounded.
+_CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Weights (T, S), rows sum to one, and the rms expected error in its parts, (T,), mm on a body of 1.7 m."""
+
+    weights: Array
+    bridge: Array
+    placement: Array
+    noise: Array
+
+    @property
+    def total(self) -> Array:
+        """The expected error in total, (T,), mm on a body of 1.7 m."""
+        return np.sqrt(self.bridge**2 + self.placement**2 + self.noise**2)
+
+
+class Relation:
+    """Everything about one source and one target format that does not depend on what is missing in a frame."""
+
+    def __init__(self, bridge: Bridge, source: Skeleton, target: Skeleton):
+        M, A, B = bridge.moments, source.placement, target.placement
+        self.source, self.target = source, target
+        self._mirror = None if source.one_hand or source.asymmetric else source.mirror_index
+        self._target_mirror = None if target.one_hand else target.mirror_index
+        sided = np.array([name not in target.asymmetric for name in target.names])
+        self._moments = _moments(M, A, B, self._mirror, self._target_mirror, sided)
+        places, self.same_place = _places(A, B, source, target)
+        self._place_moments = places
+        self._base: dict[bytes, Array] = {}
+
+    def solve(self, available: Mask, variance: Array) -> list[Solution]:
+        """Solve for several patterns of availability at once.
+
+        Parameters: available (P, S), at least one joint each; variance (P, S), of the sources' noise, mm² on a body
+        of 1.7 m. Returns one Solution a pattern.
+
+        A target whose best weights do not touch the joints that a pattern misses keeps those weights.
+        """
+        if not available.any(axis=1).all():
+            raise InputError("a pattern without any available joint", expected="at least one joint")
+        weights = np.empty((len(available), len(self.target), len(self.source)))
+        pattern, target = self._take_unaffected(weights, available, variance)
+        image = [self._image(p, t, available, variance) for p, t in zip(pattern, target, strict=True)]
+        for start in range(0, len(pattern), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            weights[pattern[part], target[part]] = self._solve_tied(
+                image[part], target[part], available[pattern[part]], variance[pattern[part]]
+            )
+        return [self.judge(W, v) for W, v in zip(weights, variance, strict=True)]
+
+    def judge(self, weights: Array, variance: Array) -> Solution:
+        """The expected error of given weights (T, S), with source noise of variance (S,), mm²."""
+        K, b, c = self._moments
+        bridge = c - 2 * np.einsum("ts,ts->t", weights, b) + np.einsum("ts,ts->t", weights @ K, weights)
+        K, b, c = self._place_moments
+        placement = c - 2 * np.einsum("ts,ts->t", weights, b) + np.einsum("ts,ts->t", weights @ K, weights)
+        noise = weights**2 @ variance
+        return Solution(weights, *(np.sqrt(np.maximum(part, 0)) for part in (bridge, placement, noise)))
+
+    def expected_distance(self, pairs: NDArray[np.intp]) -> Array:
+        """Rms distance of pairs of source joints (P, 2), mm on a body of 1.7 m."""
+        K, (i, j) = self._moments[0], pairs.T
+        return np.sqrt(np.maximum(K[i, i] + K[j, j] - 2 * K[i, j], 1.0))
+
+    def nearest_pairs(self) -> NDArray[np.intp]:
+        """Each source joint with its nearest other one that is not at the same place, (S, 2)."""
+        count = len(self.source)
+        everyone = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), axis=-1).reshape(-1, 2)
+        distance = self.expected_distance(everyone).reshape(count, count)
+        return np.stack([np.arange(count), np.where(distance > 20, distance, np.inf).argmin(axis=1)], axis=1)
+
+    def _take_unaffected(self, weights: Array, available: Mask, variance: Array) -> tuple[NDArray, NDArray]:
+        """Fill in what the complete pattern already gives; the (pattern, target) pairs that are left to solve."""
+        everything = np.ones((1, len(self.source)), dtype=bool)
+        left = np.ones(weights.shape[:2], dtype=bool)
+        for p, (seen, v) in enumerate(zip(available, variance, strict=True)):
+            if seen.all():
+                continue
+            nominal = np.where(seen, v, v[seen].min())
+            if (nominal != nominal[0]).any():
+                continue  # uneven confidence: the complete pattern is another one in every frame
+            base = self._base.get(nominal.tobytes())
+            if base is None:
+                base = self._base[nominal.tobytes()] = self.solve(everything, nominal[None])[0].weights
+            weights[p] = base
+            left[p] = (base[:, ~seen] != 0).any(axis=1)
+        return np.nonzero(left)
+
+    def _image(self, p: int, t: int, available: Mask, variance: Array) -> str:
+        """How a problem relates to its mirror image: "self", "mirrored" (solve the image instead), or "plain"."""
+        if self._mirror is None or self._target_mirror is None or self.target.names[t] in self.target.asymmetric:
+            return "plain"
+        mine = (available[p].tobytes(), variance[p].tobytes(), int(t))
+        other = (available[p][self._mirror].tobytes(), variance[p][self._mirror].tobytes(), int(self._target_mirror[t]))
+        return "self" if mine == other else "mirrored" if mine > other else "plain"
+
+    def _solve_tied(self, image: list[str], target: NDArray[np.intp], allowed: Mask, variance: Array) -> Array:
+        """Solve problems so that mirrored problems get mirrored weights to the last bit, then prune and refit."""
+        swap = np.array([kind == "mirrored" for kind in image])
+        own = np.array([kind == "self" for kind in image])
+        if swap.any() and self._mirror is not None and self._target_mirror is not None:
+            target = np.where(swap, self._target_mirror[target], target)
+            allowed = np.where(swap[:, None], allowed[:, self._mirror], allowed)
+            variance = np.where(swap[:, None], variance[:, self._mirror], variance)
+        K = self._moments[0] + self._place_moments[0]
+        b = self._moments[1][target] + self._place_moments[1][target]
+        weights = self._tie(near_convex_weights(K, b, variance, allowed, PENALTY), own)
+        kept = np.abs(weights) >= np.minimum(SMALLEST_WEIGHT, np.abs(weights).max(axis=1, keepdims=True))
+        if (kept != (weights != 0)).any():
+            weights = self._tie(near_convex_weights(K, b, variance, kept, PENALTY), own)
+        if swap.any() and self._mirror is not None:
+            weights = np.where(swap[:, None], weights[:, self._mirror], weights)
+        return weights
+
+    def _tie(self, weights: Array, own: NDArray[np.bool_]) -> Array:
+        """Average the problems that are their own mirror image with that image."""
+        if own.any() and self._mirror is not None:
+            weights[own] = (weights[own] + weights[own][:, self._mirror]) / 2
+        return weights
+
+
+def _moments(
+    M: Array, A: Array, B: Array, mirror: NDArray | None, target_mirror: NDArray | None, sided: Mask
+) -> tuple[Array, Array, Array]:
+    """Moments of the sources (S, S), of targets with sources (T, S), of each target (T,).
+
+    Mirror images are made equal to the last bit; targets that are not `sided` (markers without a partner) have none.
+    """
+    K, b, c = A @ M @ A.T, B @ M @ A.T, np.einsum("tl,tl->t", B @ M, B)
+    K = (K + K.T) / 2
+    if mirror is not None:
+        K = (K + K[np.ix_(mirror, mirror)]) / 2
+        if target_mirror is not None:
+            b = np.where(sided[:, None], (b + b[np.ix_(target_mirror, mirror)]) / 2, b)
+            c = np.where(sided, (c + c[target_mirror]) / 2, c)
+    return K, b, c
+
+
+def _places(A: Array, B: Array, source: Skeleton, target: Skeleton) -> tuple[tuple[Array, Array, Array], Mask]:
+    """Covariances of the placement errors, shaped like the moments, and which target shares which source's place.
+
+    Joints placed alike share one error, of the smaller of their uncertainties; all others are independent.
+    """
+    rows = np.round(np.concatenate([A, B]), 6)
+    place = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    same = place[:, None] == place[None, :]
+    u = np.concatenate([source.placement_uncertainty, target.placement_uncertainty])
+    covariance = np.where(same, np.minimum(u[:, None], u[None, :]) ** 2, 0.0)
+    np.fill_diagonal(covariance, u**2)
+    n = len(A)
+    return (covariance[:n, :n], covariance[n:, :n], u[n:] ** 2), same[n:, :n]

@@ -1,0 +1,170 @@
+"""The `skelbridge` command; thin: every sub-command is one call into the library."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from skelbridge.errors import SkelbridgeError
+
+#: Frames converted between two steps of the progress bar.
+_BLOCK = 20_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 for success, 2 for bad input (one message, no traceback), 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except SkelbridgeError as error:
+        print(f"skelbridge: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("skelbridge: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `skelbridge formats | head`
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="skelbridge", description="Convert human poses between skeleton formats.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    show = commands.add_parser("formats", help="list the formats, or show one: its joints, where they lie, a drawing")
+    show.add_argument("format", nargs="?", help="id, alias or card file; NAME:left for the left hand")
+    show.add_argument("--png", type=Path, help="also save a picture of the format on the body (needs [plot])")
+    show.set_defaults(run=_formats)
+
+    turn = commands.add_parser("convert", help="convert a pose file into another format")
+    turn.add_argument("input", type=Path, help="pose file, or folder of OpenPose JSON")
+    turn.add_argument("output", type=Path, help="file to write; its suffix says the container")
+    turn.add_argument("--to", required=True, metavar="FORMAT", help="target format")
+    turn.add_argument("--from", dest="source", metavar="FORMAT", help="source format, where the file does not say it")
+    turn.add_argument("--side", choices=["left", "right"], help="which hand, for a one-hand format")
+    turn.add_argument("--noise", type=float, default=5.0, help="expected input error, mm on a body of 1.7 m (default 5)")
+    turn.add_argument("--max-error", type=float, default=75.0, help="joints expected to be worse are left out, mm")
+    turn.add_argument("--report", action="store_true", help="print every joint with its expected error and sources")
+    turn.set_defaults(run=_convert)
+
+    explain = commands.add_parser("explain", help="show how one format is converted into another, joint by joint")
+    explain.add_argument("source")
+    explain.add_argument("target")
+    explain.add_argument("--side", choices=["left", "right"])
+    explain.add_argument("--png", type=Path, help="also save the weights and both skeletons as a picture (needs [plot])")
+    explain.set_defaults(run=_explain)
+
+    build = commands.add_parser("build-bridge", help="build the moment matrix from motions and random poses (needs [body])")
+    build.add_argument("--motions", type=Path, nargs="*", default=[], help="BVH or ASF/AMC files, or folders of them")
+    build.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="clips to leave out, by file name")
+    build.add_argument("--bodies", type=int, default=40_000, help="how many bodies (default 40,000)")
+    build.add_argument("--random-share", type=float, default=0.3, help="share of random poses (default 0.3)")
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
+    build.set_defaults(run=_build_bridge)
+    return parser
+
+
+def _formats(options: argparse.Namespace) -> None:
+    from skelbridge.skeletons import formats, skeleton
+
+    if options.format is None:
+        for card in formats():
+            aliases = f"  ({', '.join(card.aliases)})" if card.aliases else ""
+            print(f"{card.id:<26} {len(card):>3} joints  {card.dims}D  {card.title}{aliases}")
+        return
+    card = skeleton(options.format)
+    _print_card(card)
+    if options.png:
+        from skelbridge.plot import plot_skeleton
+
+        plot_skeleton(_with_a_side(card)).savefig(options.png)
+        print(f"picture: {options.png}")
+
+
+def _with_a_side(card):  # type: ignore[no-untyped-def]
+    return card.with_side("left") if card.one_hand and card.side is None else card
+
+
+def _print_card(card) -> None:  # type: ignore[no-untyped-def]
+    from skelbridge.drawing import draw_text
+
+    print(f"{card.id}: {card.title}\n{len(card)} joints, usually {card.dims}D; aliases: {', '.join(card.aliases) or 'none'}\n")
+    width = max(len(name) for name in card.names)
+    for index, joint in enumerate(card.joints):
+        at = " ".join(f"{weight:+.2f} {name}" for name, weight in joint.at.items()) or "no place"
+        print(f"{index:>3} {joint.name:<{width}}  {joint.kind:<12} ±{joint.placement_uncertainty:<4.0f} {at}")
+    if all(joint.at for joint in card.joints):
+        print("\n" + draw_text(_with_a_side(card)))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from skelbridge.convert import Converter
+    from skelbridge.io import check_writable, read, write
+
+    check_writable(options.output)
+    poses = read(options.input, format=options.source)
+    converter = Converter(
+        poses.skeleton, options.to, side=options.side, noise=options.noise, max_error=options.max_error
+    )
+    blocks = range(0, max(len(poses.points), 1), _BLOCK)
+    done = []
+    for start in tqdm(blocks, unit="block", disable=None if len(blocks) > 1 else True, leave=False):
+        part = slice(start, start + _BLOCK)
+        confidence = None if poses.confidence is None else poses.confidence[part]
+        done.append(converter(poses.points[part], confidence=confidence))
+    write(
+        poses.replaced(
+            points=np.concatenate([part.points for part in done]),
+            confidence=np.concatenate([part.confidence for part in done]),
+            skeleton=converter.target,
+        ),
+        options.output,
+    )
+    print(f"{options.input} ({converter.source}) -> {options.output} ({converter.target}): {len(poses.points)} frames")
+    print(_summary(converter))
+    if options.report:
+        print(converter.report())
+
+
+def _summary(converter) -> str:  # type: ignore[no-untyped-def]
+    """How many joints are copied, estimated and left out, and the expected error, in two lines."""
+    status = np.array(converter.status)
+    lost = [name for name, s in zip(converter.target.names, status, strict=True) if s == "not estimable"]
+    known = converter.expected_error[status != "not estimable"]
+    error = f"; expected error {np.sqrt(np.mean(known**2)):.0f} mm rms on a body of 1.7 m" if len(known) else ""
+    text = f"{(status == 'same point').sum()} joints copied, {(status == 'estimated').sum()} estimated, {len(lost)} left out{error}"
+    return text + (f"\nleft out: {', '.join(lost[:12])}{' ...' if len(lost) > 12 else ''}" if lost else "")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from skelbridge.convert import Converter
+
+    converter = Converter(options.source, options.target, side=options.side)
+    print(converter.report())
+    if options.png:
+        converter.plot().savefig(options.png)
+        print(f"picture: {options.png}")
+
+
+def _build_bridge(options: argparse.Namespace) -> None:
+    from skelbridge.body.build import build_bridge
+    from skelbridge.bridge.file import SHIPPED
+
+    out = options.out or SHIPPED
+    bridge = build_bridge(
+        options.motions, bodies=options.bodies, random_share=options.random_share, seed=options.seed, exclude=options.exclude
+    )
+    bridge.save(out)
+    certificate = bridge.certificate
+    print(f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

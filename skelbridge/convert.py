@@ -1,0 +1,453 @@
+"""Convert poses between any two skeleton formats: the user's front door.
+
+>>> from skelbridge.convert import Converter, convert
+>>> y = convert(x, "mediapipe_pose_33", "h36m_17")          # (..., 33, 3) -> (..., 17, 3)
+>>> c = Converter("coco_17", "smpl_24", noise=8.0)
+>>> out = c(x, confidence=conf)                             # out.points, out.confidence, out.expected_error
+>>> print(c.report(), c.explain("left_hip"))
+
+A conversion is a matrix whose rows sum to one, so it commutes with every rotation, translation and scaling of the
+pose. It holds for 3D points and for 2D points of a camera that is far away compared with the depth of the body
+(weak perspective); close to the camera the perspective adds an error that no fixed matrix can mend.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skelbridge.bridge import Bridge, Relation, Solution, shipped_bridge
+from skelbridge.bridge.apply import (
+    apply_groups,
+    apply_where_complete,
+    group_rows,
+    is_torch,
+    kernel,
+    like,
+    to_numpy,
+)
+from skelbridge.errors import InputError
+from skelbridge.poses import check_points
+from skelbridge.skeletons import Side, Skeleton, skeleton
+
+if TYPE_CHECKING:
+    import scipy.sparse
+    import torch
+
+    Points = NDArray | torch.Tensor
+
+Status = Literal["same point", "estimated", "not estimable"]
+
+#: Confidence from this on: the factor on the input noise. Below the last one a joint counts as missing.
+CONFIDENCE_LEVELS = ((0.75, 1.0), (0.5, 2.0), (0.2, 4.0))
+#: A copy is a weight of at least this on a joint at the same place.
+_COPY = 0.999
+#: Solved patterns of missing joints that a converter keeps.
+_CACHE = 20_000
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The result of a conversion; arrays are of the input's kind (numpy or torch).
+
+    points (..., T, D): NaN where a joint cannot be estimated within the converter's `max_error`.
+    confidence (..., T): the sources' confidence, averaged with the absolute weights; 0 where points are NaN.
+    """
+
+    points: Any
+    confidence: Any
+    _errors: NDArray[np.float64] = field(repr=False)
+    _scale: Callable[[], NDArray[np.float64]] = field(repr=False)
+
+    @cached_property
+    def expected_error(self) -> Any:
+        """Expected rms error of each joint in the input's units, (..., T); NaN where points are NaN.
+
+        The input's unit is found from the pose itself: its bones are compared with those of the body whose stature
+        is 1.7 m. In 2D that is an average over viewing directions.
+        """
+        return like(self.points, self._errors * self._scale()[..., None])
+
+    @property
+    def relative_error(self) -> Any:
+        """Expected rms error of each joint, mm on a body of 1.7 m, (..., T)."""
+        return like(self.points, self._errors)
+
+
+class Converter:
+    """Converts poses of one format into another.
+
+    Parameters
+    ----------
+    source, target: format ids, aliases, card files or Skeleton objects; a hand's side is part of the name
+        ("mediapipe_hand_21:left") or given with `side` (for whichever of the two is a hand without a side).
+    noise: expected error of the input points, mm on a body of 1.7 m (rms length of the error vector).
+    max_error: a target joint whose expected error is larger comes back NaN, mm on a body of 1.7 m.
+    bridge: the moments of bodies; the shipped ones by default.
+
+    Raises UnknownNameError for an unknown format, InputError for a hand without a side or a senseless number.
+    """
+
+    def __init__(
+        self,
+        source: str | Skeleton,
+        target: str | Skeleton,
+        *,
+        side: Side | None = None,
+        noise: float = 5.0,
+        max_error: float = 75.0,
+        bridge: Bridge | None = None,
+    ):
+        if not (np.isfinite(noise) and noise >= 0):
+            raise InputError("noise", expected="a number of mm, 0 or more", got=noise)
+        if not max_error > 0:
+            raise InputError("max_error", expected="a number of mm above 0", got=max_error)
+        self.source, self.target = _sided(source, target, side)
+        self.noise, self.max_error = float(noise), float(max_error)
+        self._relation = Relation(bridge or shipped_bridge(), self.source, self.target)
+        self._solutions: OrderedDict[bytes, Solution] = OrderedDict()
+        self._complete = np.ones(len(self.source), dtype=np.uint8)
+
+    def __repr__(self) -> str:
+        return f"Converter({str(self.source)!r}, {str(self.target)!r}, noise={self.noise}, max_error={self.max_error})"
+
+    # -- what the converter knows ------------------------------------------------------------------------------
+
+    @cached_property
+    def solution(self) -> Solution:
+        """Weights and expected errors when every source joint is there, with full confidence."""
+        return self._solve(self._complete[None])[0]
+
+    @cached_property
+    def weights(self) -> scipy.sparse.csr_matrix:
+        """The weights for complete poses, (T, S) scipy CSR; every row sums to one."""
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix(self.solution.weights)
+
+    @property
+    def bridge_error(self) -> NDArray[np.float64]:
+        """Expected rms error from what an affine map cannot know, (T,), mm on a body of 1.7 m."""
+        return self.solution.bridge
+
+    @property
+    def placement_error(self) -> NDArray[np.float64]:
+        """Expected rms error from not knowing where the formats' joints lie, (T,), mm on a body of 1.7 m."""
+        return self.solution.placement
+
+    @property
+    def noise_error(self) -> NDArray[np.float64]:
+        """Expected rms error from the noise of the input, (T,), mm on a body of 1.7 m."""
+        return self.solution.noise
+
+    @property
+    def expected_error(self) -> NDArray[np.float64]:
+        """Expected rms error in total, (T,), mm on a body of 1.7 m."""
+        return self.solution.total
+
+    @cached_property
+    def status(self) -> tuple[Status, ...]:
+        """For each target joint: "same point" (copied), "estimated", or "not estimable" within max_error."""
+        copied = (self._relation.same_place & (self.solution.weights >= _COPY)).any(axis=1)
+        fine = self.expected_error <= self.max_error
+        return tuple(
+            "not estimable" if not ok else "same point" if copy else "estimated"
+            for copy, ok in zip(copied, fine, strict=True)
+        )
+
+    def explain(self, joint: str) -> str:
+        """One target joint in words: its sources, its expected error in its parts, its status."""
+        row = self.target.index(joint)
+        s = self.solution
+        return (
+            f"{joint} = {self._combination(row)}\n"
+            f"expected error {s.total[row]:.1f} mm on a body of 1.7 m: bridge {s.bridge[row]:.1f}, "
+            f"placement {s.placement[row]:.1f}, noise {s.noise[row]:.1f} (they add in squares); {self.status[row]}"
+        )
+
+    def _combination(self, row: int) -> str:
+        weights = self.solution.weights[row]
+        order = np.argsort(-np.abs(weights), kind="stable")[: np.count_nonzero(weights)]
+        terms = [f"{'-' if weights[i] < 0 else '+'} {abs(weights[i]):.2f} {self.source.names[i]}" for i in order]
+        return " ".join(terms).removeprefix("+ ")
+
+    def report(self) -> Report:
+        """Every target joint: status, expected error in its parts, sources. Print it."""
+        s = self.solution
+        return Report(
+            title=f"{self.source} -> {self.target}, input noise {self.noise:g} mm; errors in mm on a body of 1.7 m",
+            rows=tuple(
+                ReportRow(name, self.status[i], float(s.total[i]), float(s.bridge[i]), float(s.placement[i]),
+                          float(s.noise[i]), self._combination(i))
+                for i, name in enumerate(self.target.names)
+            ),
+        )  # fmt: skip
+
+    def plot(self) -> Any:
+        """The weights as a matrix and both skeletons on the body, a matplotlib Figure."""
+        from skelbridge.plot import plot_weights
+
+        return plot_weights(self)
+
+    # -- converting --------------------------------------------------------------------------------------------
+
+    def __call__(self, points: Any, confidence: Any = None, out: NDArray | None = None) -> Converted:
+        """Convert poses.
+
+        Parameters: points (..., S, D), D 2 or 3, numpy or torch, float32 or float64; a joint with NaN is missing.
+        confidence (..., S) in [0, 1]. out: a C-contiguous numpy array (..., T, D) to write into.
+
+        Weights are solved once for each pattern of missing joints and levels of confidence, and kept.
+        Raises InputError for a wrong shape, an infinite value, or x, y, score taken for 3D.
+        """
+        flat, result, codes, solutions = self._convert(points, confidence, out)
+        lead = result.shape[:-2]
+        errors = np.stack([self._known_error(s) for s in solutions])
+        estimable = np.isfinite(errors)
+        if confidence is None:
+            seen = _per_frame(estimable.astype(float), codes, len(flat))
+        else:
+            share = [np.where(e[:, None], _shares(s.weights), 0) for e, s in zip(estimable, solutions, strict=True)]
+            seen = _mean_confidence(to_numpy(confidence).reshape(len(flat), -1), share, codes)
+        return Converted(
+            points=result,
+            confidence=like(result, seen.reshape(*lead, len(self.target))),
+            _errors=_per_frame(errors, codes, len(flat)).reshape(*lead, len(self.target)),
+            _scale=lambda: pose_scale(to_numpy(flat), self.source, self._relation).reshape(lead),
+        )
+
+    def points(self, points: Any, confidence: Any = None, out: NDArray | None = None) -> Any:
+        """Convert poses and give only the points, (..., T, D): see __call__."""
+        return self._convert(points, confidence, out)[1]
+
+    def _convert(self, points: Any, confidence: Any, out: Any) -> tuple[Any, Any, NDArray[np.intp] | None, list[Solution]]:
+        """Points as (N, S, D), the result (..., T, D), which solution each frame took (None: all the first)."""
+        if not is_torch(points):
+            points = np.asarray(points)
+            if points.dtype.kind in "iu":
+                points = points.astype(np.float64)
+        check_points(points, self.source)
+        lead, dims = tuple(points.shape[:-2]), points.shape[-1]
+        flat = points.reshape(-1, len(self.source), dims)
+        result = _result_array(points, (*lead, len(self.target), dims), out)
+        flat_result = result.reshape(len(flat), len(self.target), dims)
+        given = None if confidence is None else self._given_levels(confidence, points.shape[:-1])
+        codes, solutions = self._fill(flat, given, flat_result)
+        return flat, result, codes, solutions
+
+    def _fill(self, flat: Any, given: NDArray | None, out: Any) -> tuple[NDArray[np.intp] | None, list[Solution]]:
+        """Write the converted poses into `out`; codes and solutions as in _convert."""
+        frames = np.arange(len(flat))
+        if given is None and not is_torch(flat):
+            frames = apply_where_complete(flat, self._matrix(self.solution, flat), out)
+        if not len(frames):
+            return None, [self.solution]
+        part = flat if len(frames) == len(flat) else flat[frames]
+        levels = _present(part, self.source) * np.uint8(3)
+        if given is not None:
+            levels = np.minimum(levels, given[frames])
+        patterns, inverse = group_rows(levels)
+        solutions = [self.solution, *self._solve(patterns)]
+        matrices = [self._matrix(s, flat) for s in solutions[1:]]
+        apply_groups(flat, frames, inverse, patterns == 0, matrices, out)
+        codes = np.zeros(len(flat), dtype=np.intp)
+        codes[frames] = inverse + 1
+        return codes, solutions
+
+    def _given_levels(self, confidence: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Confidence as levels, 3 (full) down to 0 (missing), (N, S)."""
+        values = to_numpy(confidence)
+        if values.shape != tuple(shape):
+            raise InputError("confidence", expected=f"one value a joint, shape {tuple(shape)}", got=values.shape)
+        with np.errstate(invalid="ignore"):
+            if values.size and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
+                raise InputError(
+                    "confidence", expected="values in [0, 1]", got=f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+                )
+            levels = sum((values >= least).astype(np.uint8) for least, _ in CONFIDENCE_LEVELS)
+        return np.asarray(levels, dtype=np.uint8).reshape(-1, len(self.source))
+
+    def _solve(self, patterns: NDArray[np.uint8]) -> list[Solution]:
+        """The solutions of patterns of levels (P, S), from the cache where they are in it."""
+        keys = [pattern.tobytes() for pattern in patterns]
+        new = [i for i, key in enumerate(keys) if key not in self._solutions]
+        solvable = [i for i in new if patterns[i].any()]
+        factor = np.array([np.inf] + [f for _, f in reversed(CONFIDENCE_LEVELS)])
+        if solvable:
+            levels = patterns[solvable]
+            variance = np.where(levels > 0, (self.noise * np.where(levels > 0, factor[levels], 1)) ** 2, 0.0)
+            for i, solution in zip(solvable, self._relation.solve(levels > 0, variance), strict=True):
+                self._solutions[keys[i]] = solution
+        for i in new:
+            if keys[i] not in self._solutions:
+                self._solutions[keys[i]] = _nothing(len(self.target), len(self.source))
+        found = [self._solutions[key] for key in keys]
+        while len(self._solutions) > _CACHE:
+            self._solutions.popitem(last=False)
+        return found
+
+    def _known_error(self, solution: Solution) -> NDArray[np.float64]:
+        """Expected error (T,), NaN where it is larger than the bound."""
+        total = solution.total
+        return np.where(total <= self.max_error, total, np.nan)
+
+    def _matrix(self, solution: Solution, like_points: Any) -> NDArray:
+        """The matrix for flattened poses; columns of joints that cannot be estimated are NaN."""
+        weights = np.where(np.isnan(self._known_error(solution))[:, None], np.nan, solution.weights)
+        dtype = np.float64 if str(like_points.dtype).endswith("float64") else np.float32
+        return kernel(weights, like_points.shape[-1]).astype(dtype)
+
+
+def convert(
+    points: Any,
+    source: str | Skeleton,
+    target: str | Skeleton,
+    *,
+    confidence: Any = None,
+    side: Side | None = None,
+    out: NDArray | None = None,
+    **options: Any,
+) -> Any:
+    """Convert poses, array in, array out: (..., S, D) -> (..., T, D), NaN where a joint cannot be estimated.
+
+    Options are those of Converter. Use a Converter for expected errors, confidence and explanations.
+    """
+    pair = _sided(source, target, side)
+    key = (id(pair[0]), id(pair[1]), *sorted(options.items()))
+    converter = _converters.get(key)
+    if converter is None:
+        converter = _converters[key] = Converter(*pair, **options)
+        if len(_converters) > 64:
+            _converters.popitem(last=False)
+    return converter.points(points, confidence, out)
+
+
+#: Converters by the identity of their skeletons, which they keep alive: a card that changes on disk is a new one.
+_converters: OrderedDict[tuple, Converter] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One target joint of a report; errors are rms, mm on a body of 1.7 m."""
+
+    joint: str
+    status: Status
+    expected_error: float
+    bridge: float
+    placement: float
+    noise: float
+    sources: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a converter gives for each target joint, for printing."""
+
+    title: str
+    rows: tuple[ReportRow, ...]
+
+    def __str__(self) -> str:
+        width = max(len(row.joint) for row in self.rows)
+        head = f"{'joint':<{width}}  {'status':<13} {'error':>6} {'bridge':>6} {'place':>6} {'noise':>6}  sources"
+        lines = [
+            f"{r.joint:<{width}}  {r.status:<13} {r.expected_error:6.1f} {r.bridge:6.1f} {r.placement:6.1f} {r.noise:6.1f}"
+            f"  {r.sources}"
+            for r in self.rows
+        ]
+        return "\n".join([self.title, head, *lines])
+
+
+def pose_scale(points: NDArray, source: Skeleton, relation: Relation) -> NDArray[np.float64]:
+    """The input's units per mm of the body of 1.7 m, for each pose, (N,); NaN where no bone is complete.
+
+    The median over the format's edges of length by expected length. A 2D length is the projection of a bone that may
+    point anywhere, whose median is √3/2 of the bone.
+    """
+    pairs = source.edge_index if len(source.edge_index) else relation.nearest_pairs()
+    expected = relation.expected_distance(pairs) * (1.0 if points.shape[-1] == 3 else np.sqrt(0.75))
+    scale = np.empty(len(points))
+    for start in range(0, len(points), 65536):
+        part = points[start : start + 65536]
+        length = np.linalg.norm(part[:, pairs[:, 0]] - part[:, pairs[:, 1]], axis=-1) / expected
+        known = np.isfinite(length).any(axis=1)
+        scale[start : start + len(part)] = np.nan
+        scale[start : start + len(part)][known] = np.nanmedian(length[known], axis=1)
+    return scale
+
+
+def _sided(source: str | Skeleton, target: str | Skeleton, side: Side | None) -> tuple[Skeleton, Skeleton]:
+    """Look both formats up. Between two hands without a side, the side does not matter: both are left ones."""
+    pair = [skeleton(source), skeleton(target)]
+    hands = [s for s in pair if s.one_hand]
+    if side is not None and not hands:
+        raise InputError("side", expected="a format of one hand", got=f"{pair[0]} and {pair[1]}", mend="Leave side= out.")
+    if side is None and len(hands) == 2:
+        given = {s.side for s in hands if s.side}
+        side = given.pop() if len(given) == 1 else "left" if not given else None
+    first, second = (s.with_side(side) if side and s.one_hand and s.side is None else s for s in pair)
+    return first, second
+
+
+def _present(points: Any, source: Skeleton) -> NDArray[np.bool_]:
+    """Which joints are there, (N, S); InputError for infinities."""
+    finite = to_numpy(points.isfinite()) if is_torch(points) else np.isfinite(points)
+    present = finite.all(axis=-1)
+    if not present.all():
+        values = to_numpy(points)
+        if np.isinf(values).any():
+            frame, joint = np.argwhere(np.isinf(values).any(axis=-1))[0]
+            raise InputError(
+                f"the points hold an infinite value (joint {source.names[joint]!r}; position {frame} of those not complete)",
+                expected="finite numbers, NaN for a missing joint",
+            )
+    return present
+
+
+def _result_array(points: Any, shape: tuple[int, ...], out: Any) -> Any:
+    """A new array (or `out`, checked) for the result."""
+    if is_torch(points):
+        if out is not None:
+            raise InputError("out=", expected="numpy points", got="torch points", mend="Leave out= out.")
+        return points.new_full(shape, float("nan"))
+    dtype = np.float64 if points.dtype == np.float64 else np.float32
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InputError("out=", expected=f"a C-contiguous {np.dtype(dtype)} array of shape {shape}", got=got)
+    return out
+
+
+def _per_frame(values: NDArray, codes: NDArray[np.intp] | None, frames: int) -> NDArray:
+    """values (P, T) spread over the frames, (N, T); a view where all frames share the first."""
+    return np.broadcast_to(values[0], (frames, values.shape[1])) if codes is None else values[codes]
+
+
+def _shares(weights: NDArray) -> NDArray:
+    """Absolute weights as shares that sum to one, (T, S)."""
+    total = np.abs(weights).sum(axis=1, keepdims=True)
+    return np.abs(weights) / np.where(total > 0, total, 1)
+
+
+def _mean_confidence(confidence: NDArray, shares: list[NDArray], codes: NDArray[np.intp] | None) -> NDArray:
+    """The sources' confidence averaged with the shares of each frame's solution, (N, T)."""
+    known = np.nan_to_num(confidence)
+    if codes is None:
+        return known @ shares[0].T
+    result = np.zeros((len(known), len(shares[0])))
+    for code, share in enumerate(shares):
+        members = codes == code
+        result[members] = known[members] @ share.T
+    return result
+
+
+def _nothing(targets: int, sources: int) -> Solution:
+    """The solution of a frame in which every joint is missing."""
+    unknown = np.full(targets, np.inf)
+    return Solution(np.full((targets, sources), np.nan), unknown, unknown, unknown)
