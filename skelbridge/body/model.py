@@ -42,6 +42,9 @@ SEGMENTS = {
     **{f"metacarpal{f}": ("wrist", "finger3-1") for f in range(1, 5)},
 }  # fmt: skip
 
+#: Shares of the template's height above and below which the top of the head and the soles of any shape lie.
+CROWN, SOLES = 0.92, 0.06
+
 #: anny's axes (x left, y backward, z up; metres) in ours.
 _AXES = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _MIRROR = np.array([-1.0, 1, 1])
@@ -78,7 +81,7 @@ class VirtualBody:
 
     def __init__(self, points: Landmarks | None = None):
         self.points = landmarks() if points is None else points
-        self._anny = _load_anny()
+        self._anny = anny_model()
         self.bones: tuple[str, ...] = tuple(self._anny.bone_labels)
         self.parents = np.array([max(parent, -1) for parent in self._anny.bone_parents], dtype=np.intp)
         self.mirror = np.array([self.bones.index(mirrored_bone(bone)) for bone in self.bones], dtype=np.intp)
@@ -123,7 +126,7 @@ class VirtualBody:
 
     @cached_property
     def _basis(self) -> tuple[Floats, Floats]:
-        """Template (columns,) and blend shapes (shapes, columns) of bone heads, used vertices and all heights, mm."""
+        """Template (columns,) and blend shapes (shapes, columns) of bone heads, used vertices and heights, mm."""
         anny = self._anny
         parts = []
         for template, shapes, mirror in (
@@ -133,7 +136,10 @@ class VirtualBody:
             stacked = 1000 * np.concatenate([template.numpy()[None], shapes.numpy()]) @ _AXES.T
             # anny's central bones lie up to 0.4 mm off the middle; exact symmetry is worth more to us.
             parts.append(((stacked + stacked[:, mirror] * _MIRROR) / 2).reshape(len(stacked), -1))
-        heights = np.concatenate([anny.template_vertices.numpy()[None, :, 2], anny.blendshapes.numpy()[:, :, 2]])
+        height = anny.template_vertices.numpy()[:, 2]
+        share = (height - height.min()) / np.ptp(height)
+        ends = np.flatnonzero((share > CROWN) | (share < SOLES))
+        heights = np.concatenate([height[None, ends], anny.blendshapes[:, ends, 2].numpy()])
         table = np.concatenate([*parts, 1000 * heights], axis=1)
         return table[0], table[1:]
 
@@ -254,11 +260,11 @@ def middle_shapes(count: int) -> Shapes:
     """`count` times the same person: an adult in the middle of all phenotypes, with a face at rest."""
     phenotypes = np.full((count, len(PHENOTYPES)), 0.5)
     phenotypes[:, PHENOTYPES.index("age")] = 2 / 3
-    return Shapes(phenotypes, np.zeros((count, len(LOCAL_CHANGES))), np.zeros((count, len(_load_anny().facial_action_labels))))
+    return Shapes(phenotypes, np.zeros((count, len(LOCAL_CHANGES))), np.zeros((count, len(anny_model().facial_action_labels))))
 
 
 @lru_cache(maxsize=1)
-def _load_anny() -> Any:
+def anny_model() -> Any:
     """anny's model with our local changes and all facial actions, on the CPU in double precision."""
     labels = [label for name in LOCAL_CHANGES for label in _both_sides(name)]
     return need("anny", "body").Anny(local_changes=labels, facial_actions="all", skinning_method="lbs")
