@@ -108,7 +108,7 @@ def looks_like_scores(points: NDArray[Any]) -> bool:
 class Poses:
     """Poses in one skeleton format.
 
-    points: (..., joints, 2 or 3), NaN where missing. Leading axes are free; two of them are frames and people.
+    points: (..., joints, 2 or 3), NaN where missing. Leading axes are free; two are frames and people.
     skeleton: the format; a name is looked up.
     confidence: (..., joints) in [0, 1], or None.
     units: of the points; "px" for image coordinates, "unknown" where a file does not say.
@@ -210,7 +210,7 @@ class Poses:
                 )
         return replace(self, points=self.points * (MILLIMETRES[self.units] / MILLIMETRES[units]), units=units)
 
-    def to(self, format: str | Path | Skeleton, **options: Any) -> Poses:
+    def to(self, format: str | Skeleton, **options: Any) -> Poses:
         """Converted into another format; options are those of `skelbridge.convert.Converter`.
 
         The expected error of every point, (..., joints), is in `meta["expected_error"]`.

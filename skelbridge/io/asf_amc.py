@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from skelbridge.errors import FileFormatError
 from skelbridge.io.files import damaged, numbers, read_text
 from skelbridge.io.motion import Motion, rotation_product
+from skelbridge.io.named import motion_poses
+from skelbridge.poses import Poses
+from skelbridge.skeletons import Skeleton
 
 INCH_MM = 25.4
 TOGETHER = "Do the skeleton and the motion belong together?"
@@ -70,6 +73,11 @@ def read_motion(amc_path: str | Path, asf_path: str | Path | None = None) -> Mot
         [names.index(asf.parents[name]) if name in asf.parents else -1 for name in names], dtype=np.intp
     )
     return Motion(names, parents, offsets, rotations, root, units=asf.units)
+
+
+def read(path: Path, card: Skeleton | None, *, asf_path: str | Path | None = None) -> Poses:
+    """Read the bone ends of an AMC file, (frames, joints, 3), in mm where the ASF tells: `read_motion`."""
+    return motion_poses(read_motion(path, asf_path), source=path, card=card)
 
 
 def _asf_beside(amc_path: Path) -> Path:

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.errors import FileFormatError
-from skelbridge.io.files import damaged, numbers, rate_from_period, read_text
+from skelbridge.io.files import PARTIAL, damaged, numbers, rate_from_period, read_text
 from skelbridge.io.motion import Motion, rotation_product
+from skelbridge.io.named import motion_poses
+from skelbridge.poses import Poses
+from skelbridge.skeletons import Skeleton
 
 CHANNELS = {f"{axis}{kind}": (kind, axis) for axis in "xyz" for kind in ("position", "rotation")}
 
@@ -40,10 +43,11 @@ class _Node:
         return "".join(axis for axis, _ in found), [column for _, column in found]
 
 
-def read_motion(path: str | Path) -> Motion:
+def read_motion(path: str | Path, *, partial: bool = False) -> Motion:
     """Read a BVH file; an End Site becomes a joint named after its parent with `_end`.
 
-    Raises FileFormatError with the line for a damaged file, and where the frames are not as many as declared.
+    Raises FileFormatError with the line for a damaged file; without `partial` also where the frames are not
+    as many as declared.
     """
     path = Path(path)
     lines = read_text(path).split("\n")
@@ -51,8 +55,13 @@ def read_motion(path: str | Path) -> Motion:
     if not lines[0].strip().upper().startswith("HIERARCHY") or start is None:
         raise damaged(path, "line 1", expected="a BVH file: HIERARCHY, later MOTION", got=lines[0])
     nodes = _read_hierarchy(path, lines[1:start])
-    table, fps = _read_table(path, lines, start, width=sum(len(node.channels) for node in nodes))
+    table, fps = _read_table(path, lines, start, sum(len(node.channels) for node in nodes), partial)
     return _motion(nodes, table, fps)
+
+
+def read(path: Path, card: Skeleton | None, *, partial: bool = False) -> Poses:
+    """Read the joint positions of a BVH file, (frames, joints, 3), units unknown: see `read_motion`."""
+    return motion_poses(read_motion(path, partial=partial), source=path, card=card)
 
 
 def _read_hierarchy(path: Path, lines: list[str]) -> list[_Node]:
@@ -128,7 +137,7 @@ def _name_uniquely(nodes: list[_Node]) -> None:
 
 
 def _read_table(
-    path: Path, lines: list[str], start: int, width: int
+    path: Path, lines: list[str], start: int, width: int, partial: bool
 ) -> tuple[NDArray[np.float64], float | None]:
     """The numbers of the MOTION part, (frames, channels), and the frame rate."""
     head = [line.partition(":") for line in lines[start + 1 : start + 3]]
@@ -140,13 +149,16 @@ def _read_table(
         raise damaged(path, f"line {start + 2}", expected="a number of frames", got=declared)
     numbers([period], path, f"line {start + 3}")
     words = " ".join(lines[start + 3 :]).split()
-    if len(words) != int(declared) * width or not words:
+    frames = len(words) // max(width, 1)
+    if partial and frames:
+        words = words[: frames * width]
+    elif len(words) != int(declared) * width or not words:
         raise damaged(
             path,
             f"line {start + 2}, Frames",
             expected=f"{declared} frames of {width} numbers",
             got=f"{len(words)} numbers, {len(words) / max(width, 1):.1f} frames",
-            mend="The file is cut off, or the count is wrong: then correct the `Frames:` line.",
+            mend=PARTIAL,
         )
     try:
         table = numbers(words, path, "MOTION")

@@ -16,6 +16,9 @@ from skelbridge.errors import FileFormatError
 #: Files larger than this are refused: nothing that people keep poses in as text or JSON comes near it.
 MAX_BYTES = 4 * 2**30
 
+#: What is advised where a file holds fewer frames than it declares.
+PARTIAL = "The file is cut off, or its count is wrong; partial=True reads the frames that are there."
+
 #: Coordinates beyond this are damage: a thousand kilometres in millimetres.
 MAX_ABS = 1e9
 

@@ -1,0 +1,184 @@
+"""Positions as BVH: a hierarchy from the skeleton's edges, bones of constant length, rotations without twist.
+
+Positions do not determine the rotations that BVH wants. Each joint gets the rotation that brings its bones of
+the rest pose closest to the points, and of those that do so equally well (a single bone may spin about
+itself) the one nearest to its parent's. What the constant bone lengths cannot follow is reported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.errors import InputError
+from skelbridge.io.files import replacing
+from skelbridge.poses import Poses
+
+#: Weight of the parent's rotation beside the bones': small enough to turn none by more than a millionth.
+PRIOR = 1e-6
+
+Floats = NDArray[np.float64]
+
+
+def write(poses: Poses, path: Path) -> list[str]:
+    """Write a BVH file; returns what it could not keep: how far points moved, which were filled or left out.
+
+    Joints that are never seen are left out. A bone that is missing in some frames keeps its rotation relative
+    to its parent; a missing root is interpolated over time.
+    Raises InputError for 2D points, several people, no frame rate, or no points.
+    """
+    points = poses.one_person().astype(np.float64)
+    if poses.dims != 3 or poses.fps is None or not len(points):
+        raise InputError(
+            f"poses for {path}",
+            expected="3D points and a frame rate",
+            got=f"{len(points)} frames, {poses.dims}D, {poses.fps or 'no'} fps",
+            mend="Give the rate where the file is read: read(path, fps=120).",
+        )
+    order, parents, notes = _tree(poses, points)
+    names = [poses.skeleton.names[joint] for joint in order]
+    points = points[:, order]
+    offsets = _rest_offsets(parents, points)
+    rotations, placed = _fitted(parents, offsets, points)
+    table = np.concatenate([placed[:, 0], _euler_zxy(rotations).reshape(len(points), -1)], axis=1)
+    lines = [*_hierarchy(names, parents, offsets), "MOTION", f"Frames: {len(table)}"]
+    lines.append(f"Frame Time: {1 / poses.fps:.10f}")
+    lines += [" ".join(f"{value:.9g}" for value in row) for row in table]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return notes + _residual(points, placed, poses.units)
+
+
+def _tree(poses: Poses, points: Floats) -> tuple[list[int], list[int], list[str]]:
+    """The seen joints, parents first; the place of each one's parent among them; what was left out."""
+    card = poses.skeleton
+    seen = np.logical_not(np.isnan(points).any(axis=-1).all(axis=0))
+    notes = []
+    if not seen.all():
+        never = [name for name, is_seen in zip(card.names, seen, strict=True) if not is_seen]
+        notes.append(f"left out, for never seen: {', '.join(never)}")
+    near: dict[int, list[int]] = {joint: [] for joint in range(len(card)) if seen[joint]}
+    if not near:
+        raise InputError("poses for BVH", expected="points", got="none in any frame")
+    for a, b in card.edge_index.tolist():
+        if seen[a] and seen[b]:
+            near[a].append(b)
+            near[b].append(a)
+    root = next((card.index(name) for name in card.root if card.index(name) in near), next(iter(near)))
+    order: list[int] = []
+    parents: list[int] = []
+    waiting = [(root, -1)]
+    loose = [joint for joint in near if joint != root]
+    while waiting or loose:
+        joint, parent = waiting.pop() if waiting else (loose.pop(0), 0)
+        if joint in order:
+            continue
+        if parent == 0 and joint not in near[root]:
+            notes.append(f"{card.names[joint]} hangs on the root, for no edge leads to it")
+        order.append(joint)
+        parents.append(parent)
+        waiting += [(other, len(order) - 1) for other in reversed(near[joint]) if other not in order]
+        loose = [other for other in loose if other not in order]
+    return order, parents, notes
+
+
+def _rest_offsets(parents: list[int], points: Floats) -> Floats:
+    """Bones of median length, in the direction of the first frame that shows them, (joints, 3)."""
+    offsets = np.zeros((len(parents), 3))
+    for joint, parent in enumerate(parents):
+        bone = points[:, joint] - points[:, parent]
+        bone = bone[~np.isnan(bone).any(axis=-1)]
+        length = np.linalg.norm(bone, axis=-1)
+        if parent >= 0 and length.any():
+            first = int(np.argmax(length > 0))
+            offsets[joint] = bone[first] / length[first] * np.median(length)
+    return offsets
+
+
+def _fitted(parents: list[int], offsets: Floats, points: Floats) -> tuple[Floats, Floats]:
+    """Local rotations (frames, joints, 3, 3) and the positions they give (frames, joints, 3).
+
+    Of each joint the rotation R maximises trace(R^T H), H being the sum over its bones of (unit vector to the
+    point) (unit rest offset)^T, plus PRIOR times the parent's rotation: the orthogonal Procrustes problem
+    (Schönemann 1966), solved by singular values with the determinant held at +1.
+    """
+    turned = np.empty((*points.shape[:2], 3, 3))
+    local = np.empty_like(turned)
+    placed = points.copy()
+    placed[:, 0] = _interpolated(points[:, 0])
+    for joint, parent in enumerate(parents):
+        above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (len(points), 3, 3))
+        if parent >= 0:
+            placed[:, joint] = placed[:, parent] + above @ offsets[joint]
+        target = PRIOR * above
+        for child in (c for c, p in enumerate(parents) if p == joint):
+            target = target + _unit(points[:, child] - placed[:, joint])[..., None] * _unit(offsets[child])
+        u, _, vt = np.linalg.svd(target)
+        u[..., 2] *= np.linalg.det(u @ vt)[..., None]
+        turned[:, joint] = u @ vt
+        local[:, joint] = np.swapaxes(above, -1, -2) @ turned[:, joint]
+    return local, placed
+
+
+def _interpolated(track: Floats) -> Floats:
+    """A track (frames, 3) with its missing frames interpolated, the ends held."""
+    seen = ~np.isnan(track).any(axis=-1)
+    frames = np.arange(len(track))
+    return np.stack([np.interp(frames, frames[seen], axis[seen]) for axis in track.T], axis=-1)
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors (..., 3) of length one; missing or zero ones as zero."""
+    vectors = np.nan_to_num(vectors)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
+def _euler_zxy(rotations: Floats) -> Floats:
+    """Angles (z, x, y) in degrees of R = Rz Rx Ry, (frames, joints, 3), without jumps over time."""
+    r = rotations
+    x = np.arcsin(np.clip(r[..., 2, 1], -1, 1))
+    locked = np.hypot(r[..., 0, 1], r[..., 1, 1]) < 1e-9  # z and y turn about the same axis: put all into z
+    z = np.where(locked, np.arctan2(r[..., 1, 0], r[..., 0, 0]), np.arctan2(-r[..., 0, 1], r[..., 1, 1]))
+    y = np.where(locked, 0.0, np.arctan2(-r[..., 2, 0], r[..., 2, 2]))
+    return np.degrees(np.unwrap(np.stack([z, x, y], axis=-1), axis=0))
+
+
+def _hierarchy(names: list[str], parents: list[int], offsets: Floats) -> list[str]:
+    """The HIERARCHY part; a joint without children ends in an End Site of no length."""
+    children: list[list[int]] = [[] for _ in names]
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            children[parent].append(joint)
+    lines = ["HIERARCHY"]
+    waiting: list[tuple[int, int]] = [(0, 0)]  # (joint, depth); -1 closes a brace
+    while waiting:
+        joint, depth = waiting.pop()
+        pad = "  " * depth
+        if joint < 0:
+            lines.append(pad + "}")
+            continue
+        rotations = "Zrotation Xrotation Yrotation"
+        offset = " ".join(f"{value:.9g}" for value in offsets[joint])
+        lines += [f"{pad}{'JOINT' if depth else 'ROOT'} {names[joint]}", pad + "{", f"{pad}  OFFSET {offset}"]
+        channels = f"3 {rotations}" if depth else f"6 Xposition Yposition Zposition {rotations}"
+        lines.append(f"{pad}  CHANNELS {channels}")
+        if not children[joint]:
+            lines += [f"{pad}  End Site", pad + "  {", f"{pad}    OFFSET 0 0 0", pad + "  }"]
+        waiting += [(-1, depth), *((child, depth + 1) for child in reversed(children[joint]))]
+    return lines
+
+
+def _residual(points: Floats, placed: Floats, units: str) -> list[str]:
+    """How far the points moved, and how many were filled in."""
+    missing = np.isnan(points).any(axis=-1)
+    moved = np.linalg.norm(points - placed, axis=-1)[~missing]
+    notes = [f"{int(missing.sum())} missing points filled in"] if missing.any() else []
+    if moved.max(initial=0) > 1e-4 * np.nanmax(np.ptp(np.nan_to_num(placed), axis=1), initial=1):
+        rms = float(np.sqrt((moved**2).mean()))
+        notes.append(
+            f"bones of constant length moved the points by {rms:.3g} {units} (rms), {moved.max():.3g} at most"
+        )
+    return notes
