@@ -1,7 +1,8 @@
-"""Record a real detector's output: the sample `skelbridge/samples/astronaut_mediapipe_pose.json` and its photograph.
+"""Record a real detector's output: `skelbridge/samples/astronaut_mediapipe_pose.json` and its photograph.
 
-MediaPipe pins old versions of numpy and protobuf, so it runs in an environment of its own, in which skelbridge is
-not needed. 0.10.21 is the last wheel that carries its pose model inside; nothing is downloaded at run time.
+MediaPipe pins old versions of numpy and protobuf, so it runs in an environment of its own, in which
+skelbridge is not needed. 0.10.21 is the last wheel that carries its pose model inside; nothing is downloaded
+at run time.
 
     python3.11 -m venv record && record/bin/pip install mediapipe==0.10.21 scikit-image==0.26.0
     record/bin/python docs/record_detector.py skelbridge/samples
@@ -39,14 +40,14 @@ def main(folder: Path) -> None:
         ],
         "provenance": {
             "photo": "astronaut.jpg: Eileen Collins, NASA portrait GPN-2000-001178",
-            "source": f"skimage.data.astronaut(), scikit-image {skimage.__version__}, RGB uint8, re-encoded as JPEG",
+            "source": f"skimage.data.astronaut(), scikit-image {skimage.__version__}, re-encoded as JPEG",
             "licence": "public domain (NASA)",
             "tool": "mediapipe.solutions.pose with the pose model bundled in the wheel (pose_landmark_full)",
             "version": mediapipe.__version__,
             "settings": SETTINGS,
             "command": "python docs/record_detector.py skelbridge/samples",
-            "units": "landmarks: x and z in image widths, y in image heights; world_landmarks: metres from the hip "
-            "middle; y down; rows are x, y, z, visibility",
+            "units": "rows are x, y, z, visibility; landmarks: x and z in image widths, y in image heights; "
+            "world_landmarks: metres from the hip middle; y down",
         },
     }
     text = re.sub(r"\[[^\[\]]+\]", lambda row: " ".join(row.group().split()), json.dumps(record, indent=1))

@@ -2,8 +2,8 @@
 
     python -m skelbridge.demo [--input PATH] [--out DIR]
 
-Without --input it takes what the package carries: a short motion of the virtual body, whose true joints are known in
-every format, and what MediaPipe found on a public-domain photograph.
+Without --input it takes what the package carries: a short motion of the virtual body, whose true joints are
+known in every format, and what MediaPipe found on a public-domain photograph.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ class Gallery:
         self.folder = folder
         self.paths: list[Path] = []
 
-    def hang(self, name: str, figure: Any) -> None:
+    def hang(self, name: str, figure: Any, dpi: int = 150) -> None:
         """Save a figure as `name`.png."""
         path = self.folder / f"{name}.png"
-        figure.savefig(path)
+        figure.savefig(path, dpi=dpi, pil_kwargs={"optimize": True})
         self.paths.append(path)
 
 
-# -- the package's own poses -----------------------------------------------------------------------------------
+# -- the package's own poses -------------------------------------------------------------------------------
 
 
 def show_motion(gallery: Gallery, source: str = "coco_17") -> None:
@@ -81,13 +81,9 @@ def show_motion(gallery: Gallery, source: str = "coco_17") -> None:
 
     body, fps = read_motion(SAMPLES / "motion.npz")
     given = Poses(skeleton(source).placement @ body, skeleton(source), units="mm", fps=fps)
-    print(
-        f"A motion of the virtual body, {len(body)} frames: {source} in, the true joints of every format known."
-    )
-    print(
-        "rms errors in mm on a body of 1.7 m. The points are exact and so are the places of the joints on this body:"
-    )
-    print("what is measured should be the bridge part of the expected error.\n")
+    print(f"A motion of the virtual body, {len(body)} frames: {source} in, all true joints known.")
+    print("rms errors in mm on a body of 1.7 m. The points are exact, and so are the joints' places on this")
+    print("body: what is measured should be the bridge part of the expected error.\n")
     rows, sheet = [], {f"{source} (given)": given}
     for target in _targets(given):
         converter = Converter(source, target)
@@ -105,7 +101,7 @@ def show_motion(gallery: Gallery, source: str = "coco_17") -> None:
             gallery.hang("errors", plot.plot_comparison(converter.target.names, bars, title, unit, expected))
             gallery.hang("weights", converter.plot())
     print_table("into|joints|left out|expected|measured|renaming knows|there renaming|skelbridge|worst", rows)
-    gallery.hang("motion", plot.plot_rows(sheet))
+    gallery.hang("motion", plot.plot_rows(sheet, body=body), dpi=120)
     gallery.hang("hip", plot.plot_namesakes("hip", formats()))
 
 
@@ -144,9 +140,8 @@ def show_photograph(gallery: Gallery) -> None:
     visible = seen[:, 3] >= VISIBLE
     points = np.where(visible[:, None], seen[:, :2] * [record["width"], record["height"]], np.nan)
     found = Poses(points, skeleton(record["format"]), confidence=seen[:, 3] * visible, units="px")
-    print(
-        f"\nA photograph ({record['provenance']['licence']}): MediaPipe {record['provenance']['version']} sees"
-    )
+    made = record["provenance"]
+    print(f"\nA photograph, {made['licence']}. MediaPipe {made['version']} sees", end=" ")
     print(f"{visible.sum()} of {len(visible)} points; those below visibility {VISIBLE} count as missing.")
     layers = {f"{found.skeleton} (detected)": (found.points, found.skeleton)}
     converted = convert_all(found, [*_targets(found)[:3], "panoptic_19"])
@@ -155,7 +150,7 @@ def show_photograph(gallery: Gallery) -> None:
     gallery.hang("photograph", plot.plot_on_image(image, layers, columns=len(layers)))
 
 
-# -- poses from a file -----------------------------------------------------------------------------------------
+# -- poses from a file -------------------------------------------------------------------------------------
 
 
 def show_file(path: Path, gallery: Gallery) -> None:
@@ -205,7 +200,7 @@ def convert_all(poses: Poses, targets: Sequence[str]) -> list[Poses]:
     return converted
 
 
-# -- numbers and tables ----------------------------------------------------------------------------------------
+# -- numbers and tables ------------------------------------------------------------------------------------
 
 
 def _targets(poses: Poses) -> list[str]:
@@ -237,7 +232,7 @@ def _worst(converter: Converter, errors: NDArray) -> str:
 
 
 def print_table(header: str, rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a header ("a|b|c"); the first and the last column to the left, numbers to the right."""
+    """Print rows under a header ("a|b|c"); first and last column flush left, numbers flush right."""
     lines = [header.split("|"), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:

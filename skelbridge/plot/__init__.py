@@ -1,0 +1,33 @@
+"""Pictures of skeletons, poses and conversions, with matplotlib.
+
+Every `plot_*` function returns a `matplotlib.figure.Figure`; save it with `.savefig(path)`. Nothing here
+touches pyplot or the backend. What is left on the body is blue, what is right is orange, the middle is
+grey; up is up.
+
+Body axes are x to the body's left, y up, z forward, mm. A view is a rotation (3, 3) whose rows are, in
+those axes, the directions right in the picture, up in the picture and towards the viewer.
+"""
+
+from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
+from skelbridge.plot.formats import plot_namesakes, plot_skeleton
+from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides
+from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
+
+__all__ = [
+    "COLOURS",
+    "draw_body",
+    "draw_mesh",
+    "draw_skeleton",
+    "edge_sides",
+    "joint_sides",
+    "plot_comparison",
+    "plot_errors",
+    "plot_namesakes",
+    "plot_on_image",
+    "plot_poses",
+    "plot_rows",
+    "plot_skeleton",
+    "plot_weights",
+    "pose_axes",
+    "posed_body",
+]
