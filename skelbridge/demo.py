@@ -1,6 +1,6 @@
 """A tour in a minute: real poses in, several formats out, with their expected errors, and pictures.
 
-    python -m skelbridge.demo [--input PATH] [--out DIR]
+    python -m skelbridge.demo [--input PATH [--from FORMAT]] [--out DIR]
 
 Without --input it takes what the package carries: a short motion of the virtual body, whose true joints are
 known in every format, and what MediaPipe found on a public-domain photograph.
@@ -9,7 +9,6 @@ known in every format, and what MediaPipe found on a public-domain photograph.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from skelbridge.convert import Converter
 from skelbridge.errors import FileFormatError, SkelbridgeError, need
 from skelbridge.evaluate.renaming import rename
+from skelbridge.io import read
 from skelbridge.landmarks import landmarks
 from skelbridge.poses import Poses
 from skelbridge.skeletons import formats, skeleton
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m skelbridge.demo", description=__doc__.partition("\n")[0])
     parser.add_argument("--input", type=Path, help="a pose file of your own, or a folder of OpenPose JSON")
     parser.add_argument(
+        "--from", dest="source", metavar="FORMAT", help="its format, if the file does not say"
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), help="folder for the pictures (out/demo)"
     )
     options = parser.parse_args(arguments)
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         need("matplotlib", "plot")
         gallery = Gallery(options.out)
         if options.input is not None:
-            show_file(options.input, gallery)
+            show_file(options.input, options.source, gallery)
         else:
             show_motion(gallery)
             show_photograph(gallery)
@@ -135,17 +138,14 @@ def show_photograph(gallery: Gallery) -> None:
     """Convert what MediaPipe saw on the photograph and draw it there."""
     from skelbridge import plot
 
-    record = json.loads((SAMPLES / "astronaut_mediapipe_pose.json").read_text(encoding="utf-8"))
-    seen = np.array(record["frames"][0]["landmarks"])
-    visible = seen[:, 3] >= VISIBLE
-    points = np.where(visible[:, None], seen[:, :2] * [record["width"], record["height"]], np.nan)
-    found = Poses(points, skeleton(record["format"]), confidence=seen[:, 3] * visible, units="px")
-    made = record["provenance"]
-    print(f"\nA photograph, {made['licence']}. MediaPipe {made['version']} sees", end=" ")
-    print(f"{visible.sum()} of {len(visible)} points; those below visibility {VISIBLE} count as missing.")
-    layers = {f"{found.skeleton} (detected)": (found.points, found.skeleton)}
+    found = read(SAMPLES / "astronaut_mediapipe_pose.json", space="image").with_confidence_threshold(VISIBLE)
+    found = _one_person(found)
+    seen, made = np.isfinite(found.points[0]).all(axis=-1), found.meta["provenance"]
+    print(f"\nA photograph, {made['licence']}. MediaPipe {made['version']} sees {seen.sum()} of {len(seen)}")
+    print(f"points; those below visibility {VISIBLE} count as missing. ", end="")
+    layers = {f"{found.skeleton} (detected)": (found.points[0], found.skeleton)}
     converted = convert_all(found, [*_targets(found)[:3], "panoptic_19"])
-    layers |= {str(poses.skeleton): (poses.points, poses.skeleton) for poses in converted}
+    layers |= {str(poses.skeleton): (poses.points[0], poses.skeleton) for poses in converted}
     image = need("matplotlib.image", "plot").imread(SAMPLES / "astronaut.jpg")
     gallery.hang("photograph", plot.plot_on_image(image, layers, columns=len(layers)))
 
@@ -153,12 +153,11 @@ def show_photograph(gallery: Gallery) -> None:
 # -- poses from a file -------------------------------------------------------------------------------------
 
 
-def show_file(path: Path, gallery: Gallery) -> None:
+def show_file(path: Path, source: str | None, gallery: Gallery) -> None:
     """Convert a person's own poses."""
     from skelbridge import plot
-    from skelbridge.io import read
 
-    poses = _one_person(read(path))
+    poses = _one_person(read(path, format=source))
     print(f"{path}: {poses}")
     for note in poses.notes:
         print(f"  note: {note}")

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Distinct colours for formats that are drawn on one body.
+#: Distinct colours for formats that are drawn on one body, then the same with another mark.
 CYCLE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B",
     "#56B4E9", "#7F3FBF", "#444B55", "#8FB339", "#A0522D",
 )  # fmt: skip
+MARKS = [(colour, *mark) for mark in (("o", "●"), ("s", "■"), ("D", "◆")) for colour in CYCLE]
+
 #: Millimetres an inch in the views of the whole body.
 _BODY_SCALE = 310.0
 _REGIONS = ("head", "left hand", "left foot")
@@ -96,10 +98,10 @@ def _regions(card: Skeleton) -> list[str]:
 def _hand_view(points: Floats) -> Floats:
     """The view onto the back of a hand at rest, fingers up."""
     centre = points.mean(axis=0)
-    outward = np.array([np.sign(centre[0]) or 1.0, 0.0, 0.0])
+    side = float(np.sign(centre[0])) or 1.0
     normal = np.linalg.svd(points - centre)[2][2]
-    toward = normal * (np.sign(normal @ (outward + np.array([0.0, 0.3, 0.3]))) or 1.0)
-    along = outward + np.array([0.0, -0.8, 0.4])  # the forearm's direction
+    toward = normal * (np.sign(normal @ [side, 0.3, 0.3]) or 1.0)
+    along = np.array([0.4 * side, -0.7, 0.9])  # about the forearm's direction at rest
     up = along - (along @ toward) * toward
     up /= np.linalg.norm(up)
     return np.stack([np.cross(up, toward), up, toward])
@@ -251,7 +253,7 @@ def plot_namesakes(word: str, formats: Sequence[str | Skeleton]) -> Figure:
         middle = (VIEWS[name] @ (low + high))[:2] / 2
         axes = panel(figure, (left, 0.15), middle - half, middle + half, 2 * half / 3.1)
         draw_body(axes, VIEWS[name])
-        for order, (points, colour) in enumerate(zip(spots, itertools.cycle(CYCLE), strict=False)):
+        for order, (points, (colour, mark, _)) in enumerate(zip(spots, itertools.cycle(MARKS), strict=False)):
             seen = points @ VIEWS[name].T
             style: dict[str, Any] = {
                 "color": colour,
@@ -259,7 +261,8 @@ def plot_namesakes(word: str, formats: Sequence[str | Skeleton]) -> Figure:
                 "linewidths": 0.8,
                 "zorder": 5 + order / 99,
             }
-            axes.scatter(seen[:, 0], seen[:, 1], s=30 + 70 * (1 - order / len(spots)) ** 2, **style)
+            size = 30 + 70 * (1 - order / len(spots)) ** 2
+            axes.scatter(seen[:, 0], seen[:, 1], s=size, marker=mark, **style)
     _key(figure, 6.8, [_in_words(place, users) for place, users in places.items()])
     count = sum(map(len, places.values()))
     heading(figure, f"“{word}” in {count} formats", f"{len(places)} different places on one body of 1.7 m")
@@ -291,7 +294,7 @@ def _in_words(place: tuple[float, ...], users: Sequence[str]) -> str:
 
 def _key(figure: Figure, left: float, lines: Sequence[str]) -> None:
     width, height = figure.get_size_inches()
-    for place, (text, colour) in enumerate(zip(lines, itertools.cycle(CYCLE), strict=False)):
+    for place, (text, (colour, _, mark)) in enumerate(zip(lines, itertools.cycle(MARKS), strict=False)):
         y = (height - 0.8 - 0.2 * place) / height
-        figure.text(left / width, y, "●", color=colour, fontsize=9, va="center")
+        figure.text(left / width, y, mark, color=colour, fontsize=9, va="center")
         figure.text((left + 0.18) / width, y, text, fontsize=7.5, va="center")
