@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from skelbridge.body.hierarchy import find_joints
 from skelbridge.body.model import VirtualBody, middle_shapes
 from skelbridge.body.motions import at_frames, read_motion
-from skelbridge.body.retarget import retarget, upright
+from skelbridge.body.rest import upright
+from skelbridge.body.retarget import retarget
 from skelbridge.body.rotations import Floats, about
 from skelbridge.errors import need
 from skelbridge.io.motion import Motion
@@ -35,7 +36,9 @@ def draw_mesh(axes: Any, vertices: Floats, triangles: NDArray[np.int64], yaw: fl
     seen = seen[np.argsort(corners[seen, :, 2].mean(axis=1))]
     shade = 0.35 + 0.65 * np.clip(normals[seen] @ (LIGHT / np.linalg.norm(LIGHT)), 0, 1)
     colours = np.clip(shade[:, None] * SKIN * 1.15, 0, 1)
-    axes.add_collection(collections.PolyCollection(corners[seen, :, :2], facecolors=colours, edgecolors=colours, lw=0.2))
+    axes.add_collection(
+        collections.PolyCollection(corners[seen, :, :2], facecolors=colours, edgecolors=colours, lw=0.2)
+    )
     _frame_axes(axes, corners[..., :2].reshape(-1, 2))
 
 
@@ -65,7 +68,9 @@ def draw_retargeting(motion_path: str | Path, out: str | Path, frames: int = 6) 
     motion = at_frames(upright(motion, find_joints(motion)), chosen)
     body = VirtualBody()
     figure = draw_poses(body, retarget(motion, body), motion)
-    figure.suptitle(f"{Path(motion_path).name}: frames {', '.join(str(frame) for frame in chosen)}", fontsize=9)
+    figure.suptitle(
+        f"{Path(motion_path).name}: frames {', '.join(str(frame) for frame in chosen)}", fontsize=9
+    )
     figure.savefig(out, dpi=110)
 
 
@@ -87,7 +92,9 @@ def draw_poses(body: VirtualBody, poses: Floats, motion: Motion | None = None) -
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Draw a motion file beside the virtual body that does the same.")
+    parser = argparse.ArgumentParser(
+        description="Draw a motion file beside the virtual body that does the same."
+    )
     parser.add_argument("clip", help="a BVH or AMC file (with its ASF beside it)")
     parser.add_argument("out", help="the PNG to write")
     arguments = parser.parse_args()

@@ -85,7 +85,9 @@ class VirtualBody:
         self.bones: tuple[str, ...] = tuple(self._anny.bone_labels)
         self.parents = np.array([max(parent, -1) for parent in self._anny.bone_parents], dtype=np.intp)
         self.mirror = np.array([self.bones.index(mirrored_bone(bone)) for bone in self.bones], dtype=np.intp)
-        self._vertices, self._combine = _reading(self.points, self.bones, self._vertex_of, self._vertex_mirror)
+        self._vertices, self._combine = _reading(
+            self.points, self.bones, self._vertex_of, self._vertex_mirror
+        )
 
     @property
     def faces(self) -> tuple[str, ...]:
@@ -224,7 +226,7 @@ class VirtualBody:
     def _read_off(self, poses: Floats, heads: Floats, vertices: Floats) -> Floats:
         turned, posed = self._transforms(poses, heads)
         skinned = _skinned(self._weights, turned, posed, heads, vertices)
-        return self._combine @ np.concatenate([posed, skinned], axis=1)
+        return _combined(self._combine, np.concatenate([posed, skinned], axis=1))
 
     def rest(self, shapes: Shapes) -> Floats:
         """Landmarks in the reference pose, (N, landmarks, 3) mm."""
@@ -260,7 +262,11 @@ def middle_shapes(count: int) -> Shapes:
     """`count` times the same person: an adult in the middle of all phenotypes, with a face at rest."""
     phenotypes = np.full((count, len(PHENOTYPES)), 0.5)
     phenotypes[:, PHENOTYPES.index("age")] = 2 / 3
-    return Shapes(phenotypes, np.zeros((count, len(LOCAL_CHANGES))), np.zeros((count, len(anny_model().facial_action_labels))))
+    return Shapes(
+        phenotypes,
+        np.zeros((count, len(LOCAL_CHANGES))),
+        np.zeros((count, len(anny_model().facial_action_labels))),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -278,8 +284,15 @@ def _skinned(weights: Floats, turned: Floats, posed: Floats, heads: Floats, vert
     """Linear blend skinning: weights (V, bones), rotations (N, bones, 3, 3), heads, vertices (N, V, 3) -> (N, V, 3)."""
     shift = posed - (turned @ heads[..., None])[..., 0]
     transforms = np.concatenate([turned, shift[..., None]], axis=-1).reshape(len(turned), -1, 12)
-    blended = (weights @ transforms).reshape(len(turned), -1, 3, 4)
+    blended = _combined(weights, transforms).reshape(len(turned), -1, 3, 4)
     return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]
+
+
+def _combined(weights: Floats, points: Floats) -> Floats:
+    """Each body's weighted sums: weights (rows, points), mostly zero, on points (N, points, k) -> (N, rows, k)."""
+    table = np.ascontiguousarray(np.swapaxes(points, 0, 1)).reshape(points.shape[1], -1)
+    summed = need("scipy.sparse", "body").csr_matrix(weights) @ table
+    return np.ascontiguousarray(np.swapaxes(summed.reshape(len(weights), len(points), -1), 0, 1))
 
 
 def _reading(
@@ -315,7 +328,9 @@ def _check_landmark(landmark: Landmark, bones: tuple[str, ...], vertex_of: dict[
         )
     for bone in landmark.heads:
         if bone not in bones:
-            raise CardError(f"{where} names an unknown bone", expected=f"such as {nearest(bone, bones)}", got=repr(bone))
+            raise CardError(
+                f"{where} names an unknown bone", expected=f"such as {nearest(bone, bones)}", got=repr(bone)
+            )
     for base in landmark.vertices:
         if base not in vertex_of:
             raise CardError(

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from skelbridge.body.hierarchy import Joints, find_joints
 from skelbridge.body.model import VirtualBody
-from skelbridge.body.retarget import retarget, upright
+from skelbridge.body.rest import upright
+from skelbridge.body.retarget import retarget
 from skelbridge.body.rotations import Floats
 from skelbridge.errors import InputError
 from skelbridge.io import asf_amc, bvh
@@ -40,7 +41,9 @@ def read_motion(path: str | Path) -> Motion:
         return bvh.read_motion(path)
     if path.suffix.lower() == ".amc":
         return asf_amc.read_motion(path)
-    raise InputError(f"the motion file {path}", expected="a .bvh or an .amc file", got=path.suffix or "no suffix")
+    raise InputError(
+        f"the motion file {path}", expected="a .bvh or an .amc file", got=path.suffix or "no suffix"
+    )
 
 
 def key_frames(motion: Motion, threshold: float = 100.0) -> NDArray[np.intp]:
@@ -87,7 +90,12 @@ def load_motions(paths: str | Path | Iterable[str | Path], threshold: float = 10
     """
     clips = [_load(file, file.stat().st_mtime_ns, threshold) for file in motion_files(paths)]
     if not clips:
-        raise InputError("motion capture", expected="at least one .bvh or .amc file", got="none", mend=f"Looked in {paths}.")
+        raise InputError(
+            "motion capture",
+            expected="at least one .bvh or .amc file",
+            got="none",
+            mend=f"Looked in {paths}.",
+        )
     return clips
 
 
@@ -97,7 +105,9 @@ def _load(file: Path, changed: int, threshold: float) -> PoseClip:
     try:
         joints = find_joints(motion)
     except InputError as error:
-        raise InputError(f"the motion file {file}: {error.what}", expected=error.expected, mend=error.mend) from error
+        raise InputError(
+            f"the motion file {file}: {error.what}", expected=error.expected, mend=error.mend
+        ) from error
     motion = upright(motion, joints)
     frames = key_frames(motion, threshold)
     poses = retarget(at_frames(motion, frames), _rig())

@@ -54,7 +54,15 @@ LIMBS = (
     Angle("knee_flexion", ("lowerleg01",), "+x", 0, 15, 130, ("hip_flexion", 0.7)),
     Angle("ankle_flexion", ("foot",), "+x", -20, 0, 45),
     Angle("ankle_inversion", ("foot",), "+z", -15, 0, 20),
-    Angle("toe_extension", tuple(f"toe{toe}-1" for toe in range(1, 6)), "each -x", -20, 5, 50, ("ankle_flexion", 0.5)),
+    Angle(
+        "toe_extension",
+        tuple(f"toe{toe}-1" for toe in range(1, 6)),
+        "each -x",
+        -20,
+        5,
+        50,
+        ("ankle_flexion", 0.5),
+    ),
     Angle("shoulder_lift", SHOULDER, "+z", -10, -3, 25),
     Angle("shoulder_forward", SHOULDER, "-y", -15, 0, 20),
     Angle("arm_flexion", ("upperarm01",), "-x", -40, 10, 135),
@@ -103,7 +111,9 @@ def with_random_hands(body: VirtualBody, poses: Floats, rng: np.random.Generator
     for mirrored in (False, True):
         values = _angles(HANDS, rng.standard_normal((len(poses), len(HANDS))))
         fingers = [
-            bone for bone, name in enumerate(body.bones) if name.startswith("finger") and name.endswith("LR"[mirrored])
+            bone
+            for bone, name in enumerate(body.bones)
+            if name.startswith("finger") and name.endswith("LR"[mirrored])
         ]
         local[:, fingers] = np.eye(3)
         _turn(body, local, HANDS, values, mirrored)
@@ -113,7 +123,13 @@ def with_random_hands(body: VirtualBody, poses: Floats, rng: np.random.Generator
 def joint_angles(count: int, rng: np.random.Generator) -> dict[str, Floats]:
     """Angles, (count,) in degrees by name, as random poses draw them for one side and the trunk."""
     angles = TRUNK + LIMBS + HANDS
-    return dict(zip((angle.name for angle in angles), _angles(angles, rng.standard_normal((count, len(angles)))).T, strict=True))
+    return dict(
+        zip(
+            (angle.name for angle in angles),
+            _angles(angles, rng.standard_normal((count, len(angles)))).T,
+            strict=True,
+        )
+    )
 
 
 def global_rotations(body: VirtualBody, local: Floats) -> Floats:
@@ -139,7 +155,9 @@ def _angles(table: tuple[Angle, ...], normal: Floats) -> Floats:
     for column, angle in enumerate(table):
         leader, closely = angle.follows
         if leader:
-            normal[:, column] = closely * normal[:, position[leader]] + np.sqrt(1 - closely**2) * normal[:, column]
+            normal[:, column] = (
+                closely * normal[:, position[leader]] + np.sqrt(1 - closely**2) * normal[:, column]
+            )
     share = need("scipy.special", "body").ndtr(normal)
     low, usual, high = np.array([(angle.low, angle.usual, angle.high) for angle in table]).T
     rising = low + np.sqrt(share * (high - low) * (usual - low))
@@ -147,7 +165,9 @@ def _angles(table: tuple[Angle, ...], normal: Floats) -> Floats:
     return np.where(share * (high - low) < usual - low, rising, falling)
 
 
-def _turn(body: VirtualBody, local: Floats, table: tuple[Angle, ...], degrees: Floats, mirrored: bool) -> None:
+def _turn(
+    body: VirtualBody, local: Floats, table: tuple[Angle, ...], degrees: Floats, mirrored: bool
+) -> None:
     """Apply angles (N, angles) to the bones of one side, in the order of the table, in place."""
     axes = _axes(body)
     mirror = np.diag([-1.0, 1, 1])
@@ -171,7 +191,11 @@ def _axes(body: VirtualBody) -> dict[str, Floats]:
     forearm = unit(heads["wrist.L"] - heads["lowerarm01.L"])
     hand = frame(heads["finger3-1.L"] - heads["wrist.L"], heads["finger2-1.L"] - heads["finger5-1.L"])
     thumb = unit(heads["finger1-3.L"] - heads["finger1-2.L"])
-    plain = {f"{sign}{name}": (1 if sign == "+" else -1) * np.eye(3)[k] for k, name in enumerate("xyz") for sign in "+-"}
+    plain = {
+        f"{sign}{name}": (1 if sign == "+" else -1) * np.eye(3)[k]
+        for k, name in enumerate("xyz")
+        for sign in "+-"
+    }
     return plain | {
         "thigh": unit(heads["upperleg01.L"] - heads["lowerleg01.L"]),
         "upper arm": upper_arm,

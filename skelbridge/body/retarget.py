@@ -7,16 +7,14 @@ square to the shank. The turn between elbow and hand is spread over the two fore
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from skelbridge.body.hierarchy import Joints, Limbs, find_joints
 from skelbridge.body.model import VirtualBody
+from skelbridge.body.rest import FORWARD, UP, upright
 from skelbridge.body.rotations import Floats, about, between, blend, frame, twist_angle, unit
 from skelbridge.io.motion import Motion
 
-UP, FORWARD = np.array([0.0, 1, 0]), np.array([0.0, 0, 1])
 SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03")
 
@@ -25,37 +23,10 @@ def retarget(motion: Motion, body: VirtualBody) -> Floats:
     """Poses of the virtual body, (frames, bones, 3, 3), in which it looks like the recorded person.
 
     Fingers without a counterpart in the file stay as in the reference pose. Raises InputError for a hierarchy that is
-    not known. The file's zero pose must be upright, facing ahead; where it is no body pose at all, frame 0 serves.
+    not known.
     """
     joints = find_joints(motion)
     return _Retargeting(upright(motion, joints), joints, body).poses()
-
-
-def upright(motion: Motion, joints: Joints) -> Motion:
-    """The motion in our axes (x left, y up, z forward), with a zero pose that stands on its feet."""
-    if not _stands(motion.rest_positions(), joints):
-        motion = motion.rebased(0)
-    rest = motion.rest_positions()
-    left, right = joints.sides
-    rise = rest[joints.head] - rest[joints.pelvis]
-    up = np.zeros(3)
-    up[np.argmax(np.abs(rise))] = np.sign(rise[np.argmax(np.abs(rise))])
-    across = rest[left.hip] - rest[right.hip]
-    across = unit(across - up * (across @ up))
-    axes = np.stack([across, up, np.cross(across, up)])
-    return replace(
-        motion,
-        offsets=motion.offsets @ axes.T,
-        rotations=axes @ motion.rotations @ axes.T,
-        root_positions=motion.root_positions @ axes.T,
-        translations=None if motion.translations is None else motion.translations @ axes.T,
-    )
-
-
-def _stands(rest: Floats, joints: Joints) -> bool:
-    """Whether the legs go down where the trunk goes up."""
-    trunk = unit(rest[joints.head] - rest[joints.pelvis])
-    return all(trunk @ unit(rest[side.ankle] - rest[side.hip]) < -0.5 for side in joints.sides)
 
 
 class _Retargeting:
@@ -110,7 +81,9 @@ class _Retargeting:
         return [(float(at), self.turned[:, joint]) for at, joint in zip(middle, chain, strict=True)]
 
     def _arm(self, side: Limbs, letter: str) -> None:
-        shoulder, elbow, wrist = (self._head(f"{bone}.{letter}") for bone in ("upperarm01", "lowerarm01", "wrist"))
+        shoulder, elbow, wrist = (
+            self._head(f"{bone}.{letter}") for bone in ("upperarm01", "lowerarm01", "wrist")
+        )
         girdle = self.turned[:, side.shoulder]
         self._set(girdle, f"clavicle.{letter}", f"shoulder01.{letter}")
         upper = self._aligned(
