@@ -76,13 +76,13 @@ def plot_rows(
 ) -> Figure:
     """A contact sheet: one row for each titled recording, the same moments side by side, at one scale.
 
-    frames: which moments, six spread over the recording where not given. The first row decides what is up
+    frames: which moments, eight spread over the recording where not given. The first row decides what is up
     and where the viewer stands. body: all landmarks of the person (frames, landmarks, 3), in the poses'
     axes and in mm, where they are known: the body is drawn underneath.
     """
     first = next(iter(rows.values()))
     points = _frames(first)
-    moments = _spread(len(points), 6) if frames is None else np.asarray(frames)
+    moments = _spread(len(points), 8) if frames is None else np.asarray(frames)
     if points.shape[-1] == 3:
         turn = VIEWS[view] @ pose_axes(points, first.skeleton, up)
     else:

@@ -1,0 +1,118 @@
+"""The demo: it runs on what the package carries and on a person's own poses, and stays light."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="the demo draws: pip install skelbridge[plot]")
+
+from skelbridge.bridge import rest_body
+from skelbridge.demo import SAMPLES, main, print_table
+from skelbridge.io import read, write
+from skelbridge.poses import Poses
+from skelbridge.skeletons import skeleton
+
+
+def is_picture(path):
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 10_000
+
+
+def walk(frames=4):
+    """A short made-up recording in COCO's format."""
+    card = skeleton("coco_17")
+    points = card.placement @ rest_body().landmarks
+    return Poses(points + np.arange(frames)[:, None, None] * [0.0, 0, 100], card, units="mm", fps=30.0)
+
+
+@pytest.mark.skipif(not (SAMPLES / "motion.npz").exists(), reason="the package does not carry its motion yet")
+def test_it_runs_on_what_the_package_carries_without_torch_and_anny(tmp_path):
+    code = (
+        "import sys; from skelbridge.demo import main\n"
+        f"code = main(['--out', {str(tmp_path)!r}])\n"
+        "print('heavy', [name for name in ('torch', 'anny') if name in sys.modules]); sys.exit(code)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "heavy []" in run.stdout
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert {p.stem for p in pictures} == {"errors", "hip", "motion", "photograph", "weights"}
+    assert all(map(is_picture, pictures))
+    assert all(str(path) in run.stdout for path in pictures)
+    assert max(map(len, run.stdout.splitlines())) < 140
+
+
+@pytest.mark.skipif(not (SAMPLES / "motion.npz").exists(), reason="the package does not carry its motion yet")
+def test_on_the_carried_motion_converting_beats_renaming(tmp_path, capsys):
+    assert main(["--out", str(tmp_path)]) == 0
+    rows = [
+        line.split()
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(("  smpl_24", "  h36m_17"))
+    ]
+    for row in rows[:2]:
+        renaming, ours = map(float, (row[7], row[8]))
+        assert ours < renaming / 2
+
+
+def test_a_persons_own_poses_are_converted(tmp_path, capsys):
+    write(walk(), tmp_path / "walk.npz")
+    assert main(["--input", str(tmp_path / "walk.npz"), "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("coco_17", "smpl_24", "h36m_17", "body_25", "mediapipe_pose_33"))
+    assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {"poses", "converted", "weights", "errors"}
+
+
+def test_a_file_that_does_not_say_its_format_is_told(tmp_path, capsys):
+    np.save(tmp_path / "walk.npy", walk().points)
+    arguments = ["--input", str(tmp_path / "walk.npy"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--from", "coco_17"]) == 0
+    assert "coco_17" in capsys.readouterr().out
+
+
+def test_of_several_people_the_one_seen_most_is_shown(tmp_path, capsys):
+    both = np.stack([walk().points, walk().points + 500], axis=1)
+    both[:, 0, :9] = np.nan
+    write(Poses(both, skeleton("coco_17"), units="mm"), tmp_path / "two.npz")
+    assert main(["--input", str(tmp_path / "two.npz"), "--out", str(tmp_path / "out")]) == 0
+    assert "2 people; shown is number 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, b"no poses in here", b"\x00" * 64])
+@pytest.mark.parametrize("suffix", [".bvh", ".json", ".npz", ".c3d", ".xyz"])
+def test_a_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, suffix, content):
+    path = tmp_path / f"bad{suffix}"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["--input", str(path), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("skelbridge: ")
+    assert captured.err.count("\n") == 1
+    assert not list(tmp_path.glob("out/*.png"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["--out", str(tmp_path / "file" / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_recorded_detector_says_where_it_comes_from_and_saw_the_upper_body():
+    path = SAMPLES / "astronaut_mediapipe_pose.json"
+    made = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    assert {"photo", "source", "licence", "tool", "version", "settings", "command"} <= set(made)
+    assert "public domain" in made["licence"]
+    seen = read(path, space="image")
+    card, confidence = seen.skeleton, seen.confidence.reshape(-1)
+    assert card.id == "mediapipe_pose_33"
+    assert confidence[[card.index(name) for name in ("nose", "left_shoulder", "right_shoulder")]].min() > 0.9
+    assert confidence[[card.index(name) for name in ("left_knee", "right_ankle")]].max() < 0.1
+    assert (SAMPLES / "astronaut.jpg").stat().st_size <= 60_000
+
+
+def test_tables_are_aligned(capsys):
+    print_table("name|n|worst", [["a", "1", "x"], ["long_name", "100", "y"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.index(end) for line, end in zip(lines, ("worst", "x", "y"), strict=True)] == [18, 18, 18]
