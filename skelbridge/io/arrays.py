@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -87,7 +88,9 @@ def _parsed(path: Path, place: str, content: bytes) -> NDArray[Any]:
         header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
             version
         ]
-        shape, fortran, dtype = header(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a header as Python 2 wrote it
+            shape, fortran, dtype = header(stream)
     except Exception as error:  # numpy's parser raises many kinds for damaged headers
         raise damaged(path, place, expected="a NumPy array", got=f"{type(error).__name__}: {error}") from None
     if dtype.hasobject or dtype.kind not in "fiuU":
@@ -113,13 +116,20 @@ def _foreign(
         )
     notes = []
     points = _numeric(path, points)
-    if confidence is None and points.ndim >= 2 and looks_like_scores(points) and points[..., 2].max() <= 1:
-        points, confidence = points[..., :2], points[..., 2]
-        notes.append("third column read as confidence")
+    if confidence is None and points.ndim >= 2 and _ends_in_scores(points):
+        points, confidence = points[..., :-1], points[..., -1]
+        notes.append("last column read as confidence")
     meta = {"source": str(path), "container": container, "notes": notes}
     return Poses(
         points, card, None if confidence is None else _numeric(path, confidence), "unknown", None, meta
     )
+
+
+def _ends_in_scores(points: NDArray[Any]) -> bool:
+    """Whether the last of three or four columns is a confidence."""
+    if points.shape[-1] != 4 and not looks_like_scores(points):
+        return False
+    return bool(points.size and points[..., -1].min() >= 0 and points[..., -1].max() <= 1)
 
 
 def _numeric(path: Path, values: NDArray[Any]) -> NDArray[Any]:

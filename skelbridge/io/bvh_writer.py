@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from skelbridge.errors import InputError
 from skelbridge.io.files import replacing
 from skelbridge.poses import Poses
+from skelbridge.skeletons import Skeleton
 
 #: Weight of the parent's rotation beside the bones': small enough to turn none by more than a millionth.
 PRIOR = 1e-6
@@ -53,35 +54,50 @@ def write(poses: Poses, path: Path) -> list[str]:
 
 def _tree(poses: Poses, points: Floats) -> tuple[list[int], list[int], list[str]]:
     """The seen joints, parents first; the place of each one's parent among them; what was left out."""
-    card = poses.skeleton
-    seen = np.logical_not(np.isnan(points).any(axis=-1).all(axis=0))
-    notes = []
-    if not seen.all():
-        never = [name for name, is_seen in zip(card.names, seen, strict=True) if not is_seen]
-        notes.append(f"left out, for never seen: {', '.join(never)}")
-    near: dict[int, list[int]] = {joint: [] for joint in range(len(card)) if seen[joint]}
-    if not near:
+    names = poses.skeleton.names
+    missing = np.asarray(np.isnan(points).any(axis=-1))
+    seen = {joint for joint in range(len(names)) if not missing[:, joint].all()}
+    if not seen:
         raise InputError("poses for BVH", expected="points", got="none in any frame")
-    for a, b in card.edge_index.tolist():
-        if seen[a] and seen[b]:
-            near[a].append(b)
-            near[b].append(a)
-    root = next((card.index(name) for name in card.root if card.index(name) in near), next(iter(near)))
-    order: list[int] = []
-    parents: list[int] = []
-    waiting = [(root, -1)]
-    loose = [joint for joint in near if joint != root]
-    while waiting or loose:
-        joint, parent = waiting.pop() if waiting else (loose.pop(0), 0)
-        if joint in order:
-            continue
-        if parent == 0 and joint not in near[root]:
-            notes.append(f"{card.names[joint]} hangs on the root, for no edge leads to it")
-        order.append(joint)
-        parents.append(parent)
-        waiting += [(other, len(order) - 1) for other in reversed(near[joint]) if other not in order]
-        loose = [other for other in loose if other not in order]
+    above, loose = _walk(poses.skeleton)
+    order = [joint for joint in above if joint in seen]
+    place = {joint: position for position, joint in enumerate(order)}
+    parents = [-1]
+    for joint in order[1:]:
+        parent = above[joint]
+        while parent >= 0 and parent not in seen:  # a bone may lead over a joint that is never seen
+            parent = above[parent]
+        parents.append(place.get(parent, 0))
+    never = [name for joint, name in enumerate(names) if joint not in seen]
+    notes = [f"left out, for never seen: {', '.join(never)}"] if never else []
+    if loose:
+        notes.append(
+            f"hung on the root, for no edge leads there: {', '.join(names[joint] for joint in loose)}"
+        )
     return order, parents, notes
+
+
+def _walk(card: Skeleton) -> tuple[dict[int, int], list[int]]:
+    """Joint -> parent on a walk along the edges from the root; and the joints that no edge leads to."""
+    near: list[list[int]] = [[] for _ in card.names]
+    for a, b in card.edge_index.tolist():
+        near[a].append(b)
+        near[b].append(a)
+    root = card.index(card.root[0]) if card.root else 0
+    above: dict[int, int] = {}
+    loose: list[int] = []
+    for start in [root, *range(len(card))]:
+        if start in above:
+            continue
+        if start != root:
+            loose.append(start)
+        waiting = [(start, -1 if start == root else root)]
+        while waiting:
+            joint, parent = waiting.pop()
+            if joint not in above:
+                above[joint] = parent
+                waiting += [(other, joint) for other in reversed(near[joint])]
+    return above, loose
 
 
 def _rest_offsets(parents: list[int], points: Floats) -> Floats:

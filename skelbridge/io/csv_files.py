@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.errors import InputError
-from skelbridge.io.files import damaged, numbers, read_text, replacing
+from skelbridge.io.files import damaged, numbers, read_text, replacing, short
 from skelbridge.io.json_files import noted_format
 from skelbridge.io.named import named_poses
 from skelbridge.poses import Poses, Units
@@ -34,9 +34,8 @@ def read(path: Path, card: Skeleton | None) -> Poses:
     """
     lines = read_text(path).split("\n")
     told = _comment(lines[0]) if lines[0].startswith("#") else {}
-    rows = list(csv.reader(lines[1 if told else 0 :]))
     try:
-        rows = [row for row in rows if any(cell.strip() for cell in row)]
+        rows = [row for row in csv.reader(lines[1 if told else 0 :]) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise damaged(path, "", expected="CSV", got=str(error)) from None
     if not rows:
@@ -68,7 +67,9 @@ def _values(path: Path, rows: list[list[str]], width: int) -> NDArray[np.float64
 def _headless(path: Path, rows: list[list[str]], card: Skeleton | None) -> Poses:
     if card is None:
         mend = "Say format=, or give a header with columns joint_x, joint_y."
-        raise InputError(f"the format of {path}", expected="a header", got=", ".join(rows[0][:4]), mend=mend)
+        raise InputError(
+            f"the format of {path}", expected="a header", got=short(", ".join(rows[0])), mend=mend
+        )
     width = len(rows[0])
     if width not in (2 * len(card), 3 * len(card)):
         expected = f"{2 * len(card)} or {3 * len(card)} columns for {card}"

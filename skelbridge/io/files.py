@@ -32,13 +32,14 @@ def damaged(
     mend: str = "Is the file complete?",
 ) -> FileFormatError:
     """The error of a file that cannot be read, with the place in it; what was got is cut short."""
-    shown = None if got is None else _short(got)
+    shown = None if got is None else short(got)
     return FileFormatError(
         f"{path}, {place}" if place else str(path), expected=expected, got=shown, mend=mend
     )
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value of a file as an error message shows it, at most 80 characters."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -86,7 +87,7 @@ def numbers(words: Sequence[str], path: Path, place: str) -> NDArray[np.float64]
         values = np.fromiter(map(float, words), dtype=np.float64, count=len(words))
     except ValueError:
         wrong = next(word for word in words if not _is_number(word))
-        raise damaged(path, place, expected="numbers", got=repr(_short(wrong))) from None
+        raise damaged(path, place, expected="numbers", got=repr(short(wrong))) from None
     fine = np.abs(values) < MAX_ABS
     if not fine.all():
         raise damaged(path, place, expected="finite numbers", got=words[int(np.argmin(fine))])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.errors import FileFormatError, InputError
+from skelbridge.io.files import short
 from skelbridge.io.motion import Motion
 from skelbridge.landmarks import mirrored_name
 from skelbridge.poses import Poses, Units
@@ -63,7 +64,7 @@ def named_poses(
         raise InputError(
             f"the points of {source}",
             expected=f"names of {card}, such as {', '.join(j.native or j.name for j in card.joints[:4])}",
-            got=", ".join(names[:6]),
+            got=short(", ".join(names)),
             mend="Give the format these points are in, or a card of your own.",
         )
     if match is None:
