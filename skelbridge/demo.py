@@ -55,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SkelbridgeError, OSError) as error:
         print(f"skelbridge: {error}", file=sys.stderr)
         return 2
-    print(f"\n{len(gallery.paths)} pictures:")
-    print("\n".join(f"  {path}" for path in gallery.paths))
+    print("\nPictures:", *gallery.paths, sep="\n  ")
     return 0
 
 
@@ -161,8 +160,12 @@ def show_file(path: Path, source: str | None, gallery: Gallery) -> None:
     print(f"{path}: {poses}")
     for note in poses.notes:
         print(f"  note: {note}")
-    converted = convert_all(poses, _targets(poses))
     gallery.hang("poses", plot.plot_poses(poses))
+    if not all(joint.at for joint in poses.skeleton.joints):
+        print("Drawn, but not converted: where these joints lie on a body is not known. Name a known format")
+        print("with --from, or write a card that says it: docs/cards.md.")
+        return
+    converted = convert_all(poses, _targets(poses))
     gallery.hang("converted", plot.plot_rows({str(p.skeleton): p for p in (poses, *converted)}))
     first = Converter(poses.skeleton, converted[0].skeleton)
     gallery.hang("weights", first.plot())

@@ -80,6 +80,15 @@ def test_of_several_people_the_one_seen_most_is_shown(tmp_path, capsys):
     assert "2 people; shown is number 1" in capsys.readouterr().out
 
 
+def test_joints_of_unknown_places_are_drawn_and_not_converted(tmp_path, capsys):
+    write(walk(), tmp_path / "walk.bvh")
+    renamed = (tmp_path / "walk.bvh").read_text().replace("left_", "sinister_").replace("right_", "dexter_")
+    (tmp_path / "walk.bvh").write_text(renamed)
+    assert main(["--input", str(tmp_path / "walk.bvh"), "--out", str(tmp_path / "out")]) == 0
+    assert "not converted" in capsys.readouterr().out
+    assert {p.stem for p in (tmp_path / "out").glob("*.png")} == {"poses"}
+
+
 @pytest.mark.parametrize("content", [None, b"no poses in here", b"\x00" * 64])
 @pytest.mark.parametrize("suffix", [".bvh", ".json", ".npz", ".c3d", ".xyz"])
 def test_a_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, suffix, content):
