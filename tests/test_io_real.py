@@ -70,7 +70,7 @@ def test_every_bvh_keeps_its_bones_and_its_floor(real: Path) -> None:
         assert up in (1, 2)
         lowest = points[..., up].min(axis=1)
         if path.parent.name in ("bvh-python", "pybvh"):
-            # The floor moves by a hundredth of the height; with the opposite rotation order by ten times more.
+            # The floor moves by a hundredth of the height; with the opposite rotation order by a tenth.
             assert np.percentile(lowest, 95) - np.percentile(lowest, 5) < 0.05 * extent[up], path
 
 
@@ -88,10 +88,7 @@ def test_one_clip_of_cmu_is_the_same_through_bvh(real: Path, tmp_path: Path) -> 
     write(poses, tmp_path / "a.bvh")
     back = read(tmp_path / "a.bvh", units="mm")
     assert (back.skeleton.id, back.fps) == ("cmu_mocap_31", 120)
-    moved = np.linalg.norm(back.points - poses.points, axis=-1)
-    assert np.sqrt((moved**2).mean()) < 15  # bones of one joint do not turn as one body: no exact answer
-    legs = [poses.skeleton.index(name) for name in ("left_knee", "left_ankle", "right_knee", "right_ankle")]
-    assert moved[:, legs].max() < 15
+    np.testing.assert_allclose(back.points, poses.points, atol=0.02)
 
 
 @pytest.mark.parametrize(

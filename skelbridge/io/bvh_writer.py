@@ -2,11 +2,13 @@
 
 Positions do not determine the rotations that BVH wants. Each joint gets the rotation that brings its bones of
 the rest pose closest to the points, and of those that do so equally well (a single bone may spin about
-itself) the one nearest to its parent's. What the constant bone lengths cannot follow is reported.
+itself) the one nearest to its parent's. Where the bones of a joint do not turn as one body, a joint of no
+length, `pelvis_to_spine1`, is put before each of them. What constant lengths cannot follow is reported.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,26 @@ from skelbridge.skeletons import Skeleton
 PRIOR = 1e-6
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The joints to write, parents first, with their points (frames, joints, 3) and rest offsets (joints, 3).
+
+    carried: of the joints of no length that were put in, the joint whose bone each one turns.
+    """
+
+    names: list[str]
+    parents: list[int]
+    points: Floats
+    offsets: Floats
+    carried: dict[int, int]
+
+    def bones(self, joint: int) -> list[int]:
+        """The joints in which the bones that begin at `joint` end."""
+        return [
+            self.carried.get(child, child) for child, parent in enumerate(self.parents) if parent == joint
+        ]
 
 
 def write(poses: Poses, path: Path) -> list[str]:
@@ -39,17 +61,16 @@ def write(poses: Poses, path: Path) -> list[str]:
             mend="Give the rate where the file is read: read(path, fps=120).",
         )
     order, parents, notes = _tree(poses, points)
-    names = [poses.skeleton.names[joint] for joint in order]
-    points = points[:, order]
-    offsets = _rest_offsets(parents, points)
-    rotations, placed = _fitted(parents, offsets, points)
+    tree = _with_turns([poses.skeleton.names[joint] for joint in order], parents, points[:, order])
+    rotations, placed = _fitted(tree)
     table = np.concatenate([placed[:, 0], _euler_zxy(rotations).reshape(len(points), -1)], axis=1)
-    lines = [*_hierarchy(names, parents, offsets), "MOTION", f"Frames: {len(table)}"]
+    lines = [*_hierarchy(tree), "MOTION", f"Frames: {len(table)}"]
     lines.append(f"Frame Time: {1 / poses.fps:.10f}")
     lines += [" ".join(f"{value:.9g}" for value in row) for row in table]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return notes + _residual(points, placed, poses.units)
+    ends = [node for node in range(len(tree.names)) if node not in tree.carried]
+    return notes + _residual(tree.points[:, ends], placed[:, ends], poses.units)
 
 
 def _tree(poses: Poses, points: Floats) -> tuple[list[int], list[int], list[str]]:
@@ -100,6 +121,42 @@ def _walk(card: Skeleton) -> tuple[dict[int, int], list[int]]:
     return above, loose
 
 
+def _with_turns(names: list[str], parents: list[int], points: Floats) -> _Tree:
+    """The tree with a joint of no length before each bone of a joint whose bones do not turn as one body."""
+    apart = {joint for joint in range(len(names)) if _turn_apart(joint, parents, points)}
+    new_names: list[str] = []
+    new_parents: list[int] = []
+    source: list[int] = []
+    place: dict[int, int] = {-1: -1}
+    carried: dict[int, int] = {}
+    for joint, parent in enumerate(parents):
+        above = place[parent]
+        if parent in apart:
+            carried[len(source)] = len(source) + 1
+            new_names.append(f"{names[parent]}_to_{names[joint]}")
+            new_parents.append(above)
+            above = len(source)
+            source.append(parent)
+        place[joint] = len(source)
+        new_names.append(names[joint])
+        new_parents.append(above)
+        source.append(joint)
+    return _Tree(
+        new_names, new_parents, points[:, source], _rest_offsets(new_parents, points[:, source]), carried
+    )
+
+
+def _turn_apart(joint: int, parents: list[int], points: Floats) -> bool:
+    """Whether the far ends of the bones of a joint change their distances by more than a thousandth."""
+    ends = points[:, [child for child, parent in enumerate(parents) if parent == joint]]
+    apart = np.linalg.norm(ends[:, :, None] - ends[:, None], axis=-1)
+    seen = ~np.isnan(apart)
+    low, high = (
+        pick(apart, axis=0, where=seen, initial=start) for pick, start in ((np.min, np.inf), (np.max, 0))
+    )
+    return bool((high - low > 1e-3 * high).any())
+
+
 def _rest_offsets(parents: list[int], points: Floats) -> Floats:
     """Bones of median length, in the direction of the first frame that shows them, (joints, 3)."""
     offsets = np.zeros((len(parents), 3))
@@ -113,24 +170,25 @@ def _rest_offsets(parents: list[int], points: Floats) -> Floats:
     return offsets
 
 
-def _fitted(parents: list[int], offsets: Floats, points: Floats) -> tuple[Floats, Floats]:
+def _fitted(tree: _Tree) -> tuple[Floats, Floats]:
     """Local rotations (frames, joints, 3, 3) and the positions they give (frames, joints, 3).
 
     Of each joint the rotation R maximises trace(R^T H), H being the sum over its bones of (unit vector to the
     point) (unit rest offset)^T, plus PRIOR times the parent's rotation: the orthogonal Procrustes problem
     (Schönemann 1966), solved by singular values with the determinant held at +1.
     """
+    points, offsets = tree.points, tree.offsets
     turned = np.empty((*points.shape[:2], 3, 3))
     local = np.empty_like(turned)
     placed = points.copy()
     placed[:, 0] = _interpolated(points[:, 0])
-    for joint, parent in enumerate(parents):
+    for joint, parent in enumerate(tree.parents):
         above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (len(points), 3, 3))
         if parent >= 0:
             placed[:, joint] = placed[:, parent] + above @ offsets[joint]
         target = PRIOR * above
-        for child in (c for c, p in enumerate(parents) if p == joint):
-            target = target + _unit(points[:, child] - placed[:, joint])[..., None] * _unit(offsets[child])
+        for end in tree.bones(joint):
+            target = target + _unit(points[:, end] - placed[:, joint])[..., None] * _unit(offsets[end])
         u, _, vt = np.linalg.svd(target)
         u[..., 2] *= np.linalg.det(u @ vt)[..., None]
         turned[:, joint] = u @ vt
@@ -162,10 +220,10 @@ def _euler_zxy(rotations: Floats) -> Floats:
     return np.degrees(np.unwrap(np.stack([z, x, y], axis=-1), axis=0))
 
 
-def _hierarchy(names: list[str], parents: list[int], offsets: Floats) -> list[str]:
+def _hierarchy(tree: _Tree) -> list[str]:
     """The HIERARCHY part; a joint without children ends in an End Site of no length."""
-    children: list[list[int]] = [[] for _ in names]
-    for joint, parent in enumerate(parents):
+    children: list[list[int]] = [[] for _ in tree.names]
+    for joint, parent in enumerate(tree.parents):
         if parent >= 0:
             children[parent].append(joint)
     lines = ["HIERARCHY"]
@@ -177,8 +235,12 @@ def _hierarchy(names: list[str], parents: list[int], offsets: Floats) -> list[st
             lines.append(pad + "}")
             continue
         rotations = "Zrotation Xrotation Yrotation"
-        offset = " ".join(f"{value:.9g}" for value in offsets[joint])
-        lines += [f"{pad}{'JOINT' if depth else 'ROOT'} {names[joint]}", pad + "{", f"{pad}  OFFSET {offset}"]
+        offset = " ".join(f"{value:.9g}" for value in tree.offsets[joint])
+        lines += [
+            f"{pad}{'JOINT' if depth else 'ROOT'} {tree.names[joint]}",
+            pad + "{",
+            f"{pad}  OFFSET {offset}",
+        ]
         channels = f"3 {rotations}" if depth else f"6 Xposition Yposition Zposition {rotations}"
         lines.append(f"{pad}  CHANNELS {channels}")
         if not children[joint]:

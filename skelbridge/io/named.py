@@ -89,11 +89,12 @@ def named_poses(
 def motion_poses(motion: Motion, *, source: Path, card: Skeleton | None) -> Poses:
     """The joint positions of a motion, in mm where its units are known; end sites without length left out."""
     tips = {name for name in motion.names if name.endswith("_end")}
-    kept = [
-        joint
-        for joint, name in enumerate(motion.names)
-        if name not in tips or motion.offsets[joint].any() or joint not in _leaves(motion)
-    ]
+    still = (
+        set()
+        if motion.translations is not None
+        else set(np.flatnonzero(~motion.offsets.any(axis=-1)).tolist())
+    )
+    kept = [joint for joint, name in enumerate(motion.names) if name not in tips or joint not in still]
     place = {joint: position for position, joint in enumerate(kept)}
     with np.errstate(all="ignore"):
         points = motion.positions()[:, kept]
@@ -107,13 +108,9 @@ def motion_poses(motion: Motion, *, source: Path, card: Skeleton | None) -> Pose
         edges=[
             (place[int(motion.parents[joint])], place[joint]) for joint in kept if motion.parents[joint] >= 0
         ],
-        optional=tips,
+        optional=tips | {motion.names[joint] for joint in still if motion.parents[joint] >= 0},
         meta={"container": source.suffix.lower().removeprefix(".")},
     )
-
-
-def _leaves(motion: Motion) -> set[int]:
-    return set(range(len(motion.names))) - {int(parent) for parent in motion.parents}
 
 
 def simple(name: str) -> str:
@@ -139,7 +136,8 @@ def same_tree(
     names: Sequence[str], edges: Sequence[tuple[int, int]], optional: Collection[str], card: Skeleton
 ) -> Match | None:
     """The joints by their order, where they form the very tree of `card` under names of another exporter."""
-    kept = [position for position, name in enumerate(names) if name not in optional]
+    inner = {a for a, _ in edges}
+    kept = [position for position, name in enumerate(names) if position in inner or name not in optional]
     place = {position: joint for joint, position in enumerate(kept)}
     tree = {(place[a], place[b]) for a, b in edges if a in place and b in place}
     if len(kept) != len(card) or tree != {(a, b) for a, b in card.edge_index.tolist()}:

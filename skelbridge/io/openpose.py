@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from skelbridge.errors import InputError, need
+from skelbridge.errors import InputError
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import (
     NOTED,
@@ -52,7 +53,7 @@ def read_folder(path: Path, card: Skeleton | None, *, part: Part = "pose", progr
         raise damaged(
             path, "", expected="OpenPose JSON files, one a frame", got="none", mend="Check the path."
         )
-    shown = need("tqdm", "all").tqdm(files, unit="frame", disable=not progress)
+    shown = tqdm(files, unit="frame", disable=not progress)
     return _poses(path, files, [load_json(file) for file in shown], card, part)
 
 
