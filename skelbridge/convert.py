@@ -30,6 +30,7 @@ from skelbridge.bridge.apply import (
     is_torch,
     kernel,
     like,
+    present,
     to_numpy,
 )
 from skelbridge.errors import InputError
@@ -89,6 +90,7 @@ class Converter:
         ("mediapipe_hand_21:left") or given with `side` (for whichever of the two is a hand without a side).
     noise: expected error of the input points, mm on a body of 1.7 m (rms length of the error vector).
     max_error: a target joint whose expected error is larger comes back NaN, mm on a body of 1.7 m.
+    placement: factor on the cards' placement uncertainties; 0 takes the placements as exact.
     bridge: the moments of bodies; the shipped ones by default.
 
     Raises UnknownNameError for an unknown format, InputError for a hand without a side or a senseless number.
@@ -102,17 +104,20 @@ class Converter:
         side: Side | None = None,
         noise: float = 5.0,
         max_error: float = 75.0,
+        placement: float = 1.0,
         bridge: Bridge | None = None,
     ):
         if not (np.isfinite(noise) and noise >= 0):
             raise InputError("noise", expected="a number of mm, 0 or more", got=noise)
         if not max_error > 0:
             raise InputError("max_error", expected="a number of mm above 0", got=max_error)
+        if not (np.isfinite(placement) and placement >= 0):
+            raise InputError("placement", expected="a factor, 0 or more", got=placement)
         self.source, self.target = _sided(source, target, side)
         self.noise, self.max_error = float(noise), float(max_error)
-        self._relation = Relation(bridge or shipped_bridge(), self.source, self.target)
+        self._relation = Relation(bridge or shipped_bridge(), self.source, self.target, placement)
         self._solutions: OrderedDict[bytes, Solution] = OrderedDict()
-        self._complete = np.ones(len(self.source), dtype=np.uint8)
+        self._complete = np.full(len(self.source), len(CONFIDENCE_LEVELS), dtype=np.uint8)
 
     def __repr__(self) -> str:
         return f"Converter({str(self.source)!r}, {str(self.target)!r}, noise={self.noise}, max_error={self.max_error})"
@@ -232,7 +237,7 @@ class Converter:
             points = np.asarray(points)
             if points.dtype.kind in "iu":
                 points = points.astype(np.float64)
-        check_points(points, self.source)
+        check_points(_sample(points) if is_torch(points) else points, self.source)
         lead, dims = tuple(points.shape[:-2]), points.shape[-1]
         flat = points.reshape(-1, len(self.source), dims)
         result = _result_array(points, (*lead, len(self.target), dims), out)
@@ -243,15 +248,15 @@ class Converter:
 
     def _fill(self, flat: Any, given: NDArray | None, out: Any) -> tuple[NDArray[np.intp] | None, list[Solution]]:
         """Write the converted poses into `out`; codes and solutions as in _convert."""
-        frames = np.arange(len(flat))
         if given is None and not is_torch(flat):
-            frames = apply_where_complete(flat, self._matrix(self.solution, flat), out)
+            frames, seen = apply_where_complete(flat, self._matrix(self.solution, flat), out)
+        else:
+            frames, seen = np.arange(len(flat)), present(flat)
         if not len(frames):
             return None, [self.solution]
-        part = flat if len(frames) == len(flat) else flat[frames]
-        levels = _present(part, self.source) * np.uint8(3)
+        levels = seen * np.uint8(len(CONFIDENCE_LEVELS))
         if given is not None:
-            levels = np.minimum(levels, given[frames])
+            levels = np.minimum(levels, given)
         patterns, inverse = group_rows(levels)
         solutions = [self.solution, *self._solve(patterns)]
         matrices = [self._matrix(s, flat) for s in solutions[1:]]
@@ -394,19 +399,13 @@ def _sided(source: str | Skeleton, target: str | Skeleton, side: Side | None) ->
     return first, second
 
 
-def _present(points: Any, source: Skeleton) -> NDArray[np.bool_]:
-    """Which joints are there, (N, S); InputError for infinities."""
-    finite = to_numpy(points.isfinite()) if is_torch(points) else np.isfinite(points)
-    present = finite.all(axis=-1)
-    if not present.all():
-        values = to_numpy(points)
-        if np.isinf(values).any():
-            frame, joint = np.argwhere(np.isinf(values).any(axis=-1))[0]
-            raise InputError(
-                f"the points hold an infinite value (joint {source.names[joint]!r}; position {frame} of those not complete)",
-                expected="finite numbers, NaN for a missing joint",
-            )
-    return present
+def _sample(points: Any) -> NDArray:
+    """Some frames of a tensor, as numpy: enough to check its form without moving all of it off its device."""
+    if points.ndim > 2:
+        points = points.reshape(-1, *points.shape[-2:])[:: max(1, points[..., 0, 0].numel() // 1000)]
+    if str(points.dtype) not in ("torch.float32", "torch.float64"):
+        raise InputError("points", expected="float32 or float64", got=points.dtype, mend="Convert them: points.float().")
+    return to_numpy(points)
 
 
 def _result_array(points: Any, shape: tuple[int, ...], out: Any) -> Any:

@@ -151,14 +151,13 @@ class Skeleton(BaseModel):
         return self._as_hand("right")
 
     def _as_hand(self, side: Side) -> Skeleton:
-        known = landmarks().names
-        joints = tuple(
-            joint.model_copy(
-                update={"at": {name if name in known else f"{side}_{name}": weight for name, weight in joint.at.items()}}
-            )
-            for joint in self.joints
-        )
-        return self.model_copy(update={"side": side, "joints": joints})
+        central = {name for name in landmarks().names if mirrored_name(name) == name}
+
+        def sided(name: str) -> str:
+            return name if name in central else f"{side}_{name.removeprefix(f'{self.side}_')}"
+
+        joints = [{**joint.model_dump(), "at": {sided(n): w for n, w in joint.at.items()}} for joint in self.joints]
+        return Skeleton.model_validate({**self.model_dump(), "side": side, "joints": joints})
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Skeleton:
@@ -268,15 +267,15 @@ def _find(name: str | Path) -> Skeleton:
     paths = card_paths()
     if text in paths:
         return _card(paths[text])
-    aliases = _aliases()
-    if text in aliases:
-        return _card(paths[aliases[text]])
+    for path in paths.values():
+        # Only cards that hold the word are parsed: a look-up stays fast, and a damaged card stops its own users alone.
+        if f'"{text}"' in path.read_text(encoding="utf-8", errors="replace").lower():
+            card = _card(path)
+            if text in map(str.lower, card.aliases):
+                return card
+    known = [*paths, *(alias for card in formats() for alias in card.aliases)]
     raise UnknownNameError(
         f"there is no skeleton format {str(name)!r}",
-        expected=f"a known format, such as {', '.join(nearest(text, [*paths, *aliases]) or ['coco_17'])}",
+        expected=f"a known format, such as {', '.join(nearest(text, known) or ['coco_17'])}",
         mend="`skelbridge formats` lists them all; docs/cards.md shows how to add one.",
     )
-
-
-def _aliases() -> dict[str, str]:
-    return {alias.lower(): path.stem for path in card_paths().values() for alias in _card(path).aliases}

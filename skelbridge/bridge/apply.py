@@ -6,11 +6,13 @@ Works on numpy arrays and torch tensors; with torch the result can be differenti
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skelbridge.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -61,20 +63,34 @@ def product(points: NDArray, matrix: NDArray, out: NDArray) -> None:
     np.matmul(points.reshape(len(points), -1), matrix, out=out.reshape(len(out), -1))
 
 
-def apply_where_complete(points: NDArray, matrix: NDArray, out: NDArray) -> NDArray[np.intp]:
-    """Convert the frames in which nothing is missing; the positions of the others, (n,).
+def apply_where_complete(points: NDArray, matrix: NDArray, out: NDArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Convert the frames in which nothing is missing; the positions of the others, (n,), and their joints, (n, S).
 
     points (N, S, D), matrix (S · D, T · D), out (N, T, D) contiguous. A block with a missing point is left whole:
     its frames are grouped by pattern afterwards.
     """
-    left = []
+    frames, seen = [np.zeros(0, dtype=np.intp)], [np.zeros((0, points.shape[1]), dtype=bool)]
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]
         if np.isfinite(block).all():
             product(block, matrix, out[start : start + BLOCK])
         else:
-            left.append(np.arange(start, start + len(block)))
-    return np.concatenate(left) if left else np.zeros(0, dtype=np.intp)
+            frames.append(np.arange(start, start + len(block)))
+            seen.append(present(block, start))
+    return np.concatenate(frames), np.concatenate(seen)
+
+
+def present(points: Any, first: int = 0) -> NDArray[np.bool_]:
+    """Which joints are there, (N, S); InputError for an infinite value. `first` is the position of the first frame."""
+    numbers = to_numpy(points)
+    absent = np.isnan(numbers)
+    if np.isinf(numbers).any():
+        frame, joint = np.argwhere(np.isinf(numbers).any(axis=-1))[0]
+        raise InputError(
+            f"the points hold an infinite value (frame {first + frame}, joint {joint})",
+            expected="finite numbers, NaN for a missing joint",
+        )
+    return ~np.logical_or.reduce([absent[..., axis] for axis in range(numbers.shape[-1])])
 
 
 def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
@@ -84,11 +100,14 @@ def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np
     """
     codes = np.zeros(len(levels), dtype=np.intp)
     for start in range(0, levels.shape[1], 26):
-        part = levels[:, start : start + 26]
-        word = part.astype(np.float64) @ (4.0 ** np.arange(part.shape[1]))
-        distinct, inverse = np.unique(word, return_inverse=True)
-        _, codes = np.unique(codes * len(distinct) + inverse.reshape(-1), return_inverse=True)
-        codes = codes.reshape(-1)
+        part = levels[:, start : start + 26].astype(np.float64)
+        word = part @ (4.0 ** np.arange(part.shape[1]))
+        distinct = np.unique(word)
+        found = np.searchsorted(distinct, word)
+        if start:  # number the pairs (code so far, code of this word) anew, so that codes stay small
+            found += codes * len(distinct)
+            found = np.searchsorted(np.unique(found), found)
+        codes = found
     first = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
     first[codes] = np.arange(len(codes))
     return levels[first], codes
@@ -102,18 +121,30 @@ def apply_groups(
 
     points (N, S, D), out (N, T, D), which is written.
     """
-    order = np.argsort(codes, kind="stable")
+    few = np.uint16 if len(matrices) < 2**16 else np.intp  # numpy sorts 16-bit numbers by radix
+    order = np.argsort(codes.astype(few), kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(matrices) + 1))
+    apply = _apply_torch if is_torch(points) else _numpy_applier(points, out)
     for code, matrix in enumerate(matrices):
         members = frames[order[bounds[code] : bounds[code + 1]]]
-        for start in range(0, len(members), 8 * BLOCK):
-            rows = members[start : start + 8 * BLOCK]
-            if is_torch(points):
-                _apply_torch(points, rows, missing[code], matrix, out)
-            else:
-                group = points[rows]
-                group[:, missing[code]] = 0
-                out[rows] = (group.reshape(len(rows), -1) @ matrix).reshape(len(rows), *out.shape[1:])
+        for start in range(0, len(members), BLOCK):
+            apply(points, members[start : start + BLOCK], missing[code], matrix, out)
+
+
+def _numpy_applier(points: NDArray, out: NDArray) -> Callable[..., None]:
+    """Gather, multiply, scatter, through two buffers: fresh memory for each group would cost more than the product."""
+    joints, dims = points.shape[1:]
+    taken = np.empty((BLOCK, joints * dims), points.dtype)
+    made = np.empty((BLOCK, out.shape[1] * dims), out.dtype)
+
+    def apply(points: NDArray, rows: NDArray, missing: NDArray, matrix: NDArray, out: NDArray) -> None:
+        group, result = taken[: len(rows)], made[: len(rows)]
+        np.take(points.reshape(len(points), -1), rows, axis=0, out=group, mode="clip")
+        group[:, np.repeat(missing, dims)] = 0
+        np.matmul(group, matrix, out=result)
+        out.reshape(len(out), -1)[rows] = result
+
+    return apply
 
 
 def _apply_torch(points: torch.Tensor, rows: NDArray, missing: NDArray, matrix: NDArray, out: torch.Tensor) -> None:
@@ -122,5 +153,8 @@ def _apply_torch(points: torch.Tensor, rows: NDArray, missing: NDArray, matrix: 
     index = torch.as_tensor(rows, device=points.device)
     absent = torch.as_tensor(missing, device=points.device)[None, :, None]
     group = points[index].masked_fill(absent, 0)
-    product = group.reshape(len(rows), -1) @ torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
-    out[index] = product.reshape(len(rows), *out.shape[1:])
+    known = torch.as_tensor(np.nan_to_num(matrix), dtype=points.dtype, device=points.device)
+    unknown = torch.as_tensor(np.isnan(matrix).any(axis=0), device=points.device)
+    # NaN is filled in afterwards: as a weight it would reach the gradient
+    result = (group.reshape(len(rows), -1) @ known).masked_fill(unknown, float("nan"))
+    out[index] = result.reshape(len(rows), *out.shape[1:])

@@ -50,7 +50,7 @@ class Solution:
 class Relation:
     """Everything about one source and one target format that does not depend on what is missing in a frame."""
 
-    def __init__(self, bridge: Bridge, source: Skeleton, target: Skeleton):
+    def __init__(self, bridge: Bridge, source: Skeleton, target: Skeleton, placement: float = 1.0):
         M, A, B = bridge.moments, source.placement, target.placement
         self.source, self.target = source, target
         self._mirror = None if source.one_hand or source.asymmetric else source.mirror_index
@@ -58,7 +58,7 @@ class Relation:
         sided = np.array([name not in target.asymmetric for name in target.names])
         self._moments = _moments(M, A, B, self._mirror, self._target_mirror, sided)
         places, self.same_place = _places(A, B, source, target)
-        self._place_moments = places
+        self._place_moments = tuple(placement**2 * part for part in places)
         self._base: dict[bytes, Array] = {}
 
     def solve(self, available: Mask, variance: Array) -> list[Solution]:
@@ -138,9 +138,14 @@ class Relation:
         K = self._moments[0] + self._place_moments[0]
         b = self._moments[1][target] + self._place_moments[1][target]
         weights = self._tie(near_convex_weights(K, b, variance, allowed, PENALTY), own)
-        kept = np.abs(weights) >= np.minimum(SMALLEST_WEIGHT, np.abs(weights).max(axis=1, keepdims=True))
-        if (kept != (weights != 0)).any():
-            weights = self._tie(near_convex_weights(K, b, variance, kept, PENALTY), own)
+        small = (weights != 0) & (np.abs(weights) < SMALLEST_WEIGHT)
+        while small.any():
+            again = small.any(axis=1)
+            refit = near_convex_weights(K, b[again], variance[again], (weights != 0)[again] & ~small[again], PENALTY)
+            weights[again] = self._tie(refit, own[again])
+            small = (weights != 0) & (np.abs(weights) < SMALLEST_WEIGHT)
+        alone = (weights != 0).sum(axis=1) == 1
+        weights[alone] = weights[alone] != 0  # exactly one, not one to rounding: a copy is a copy
         if swap.any() and self._mirror is not None:
             weights = np.where(swap[:, None], weights[:, self._mirror], weights)
         return weights

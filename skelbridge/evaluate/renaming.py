@@ -23,18 +23,24 @@ def renaming_weights(source: Skeleton, target: Skeleton) -> NDArray[np.float64]:
     """The table as weights, (T, S); rows of joints that renaming does not answer are NaN."""
     weights = np.full((len(target), len(source)), np.nan)
     for row, name in zip(weights, target.names, strict=True):
-        sources = (name,) if name in source.names else MIDDLES.get(name, ())
-        if sources and all(s in source.names for s in sources):
+        rules = _rules(source, name)
+        if rules:
             row[:] = 0
-            row[[source.index(s) for s in sources]] = 1 / len(sources)
+            row[rules[0]] = 1 / len(rules[0])
     return weights
 
 
 def rename(points: NDArray, source: Skeleton, target: Skeleton) -> NDArray:
-    """Convert by renaming: (..., S, D) -> (..., T, D), NaN where the table has no rule or a source is missing."""
+    """Convert by renaming: (..., S, D) -> (..., T, D), NaN where no rule answers with the joints that are there."""
     result = np.full((*points.shape[:-2], len(target), points.shape[-1]), np.nan, dtype=points.dtype)
-    for t, row in enumerate(renaming_weights(source, target)):
-        if not np.isnan(row[0]):
-            used = np.flatnonzero(row)
-            result[..., t, :] = np.einsum("s,...sd->...d", row[used], points[..., used, :])
+    for t, name in enumerate(target.names):
+        for used in reversed(_rules(source, name)):
+            answer = points[..., used, :].mean(axis=-2)
+            result[..., t, :] = np.where(np.isnan(answer), result[..., t, :], answer)
     return result
+
+
+def _rules(source: Skeleton, name: str) -> list[list[int]]:
+    """The source joints whose mean a target joint is: its namesake, then the table's middle."""
+    rules = [(name,), MIDDLES.get(name, ())]
+    return [[source.index(s) for s in rule] for rule in rules if rule and set(rule) <= set(source.names)]

@@ -1,0 +1,202 @@
+"""How true conversions are: python -m benchmarks.fidelity [--motions DIR ...] [--real DIR] [--write]
+
+(1) Virtual bodies, of shapes, random poses and motions that the bridge was not built from: every ordered pair of body
+    formats, beside renaming and beside the least-squares optimum of those very bodies.
+(2) Real people recorded in a large format: some joints are shown, the others asked for.
+
+Without folders of motion capture and recordings, (1) uses random poses alone and (2) is left out, and both say so.
+--write puts the result into docs/fidelity.md and the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import write_block
+from skelbridge.body.motions import load_motions, motion_files
+from skelbridge.body.sample import sample_bodies
+from skelbridge.bridge import MomentAccumulator, shipped_bridge
+from skelbridge.convert import Converter
+from skelbridge.errors import SkelbridgeError
+from skelbridge.evaluate.fidelity import PairFidelity, on_hidden_joints, on_moments, rms
+from skelbridge.io import read
+from skelbridge.landmarks import landmarks
+from skelbridge.skeletons import formats, skeleton
+
+ROOT = Path(__file__).parents[1]
+#: Formats of bodies: no hands or whole bodies, whose many fingers and lips would rule every mean.
+MOST_JOINTS = 60
+SHOWN = [("coco_17", "smpl_24"), ("coco_17", "h36m_17"), ("mediapipe_pose_33", "h36m_17"), ("body_25", "smpl_24"),
+         ("h36m_17", "coco_17"), ("smpl_24", "h36m_17"), ("kinect_v2_25", "coco_17"), ("cmu_mocap_31", "smpl_24")]  # fmt: skip
+#: Real cases: what is shown of each format; everything else is asked for.
+LIMBS = ["hip", "knee", "ankle", "shoulder", "elbow", "wrist"]
+CASES = {
+    "cmu_mocap_31": {
+        "limbs and head": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["head"],
+        "all but the trunk": None,  # the trunk's joints below are hidden, the rest shown
+    },
+    "plug_in_gait_39": {"all but one marker": "each"},
+    "halpe_26": {"limbs and nose": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["nose"]},
+    "panoptic_19": {"limbs and nose": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["nose"]},
+}
+TRUNK = ["pelvis", "spine1", "spine2", "thorax", "neck"]
+ENOUGH = 200
+
+
+def held_out(folders: list[Path]) -> list[Path]:
+    """Motion files in the folders that the shipped bridge was not built from, by their contents."""
+    used = {motion["sha256"] for motion in shipped_bridge().certificate["motions"]}
+    return [file for file in motion_files(folders) if hashlib.sha256(file.read_bytes()).hexdigest() not in used]
+
+
+def test_moments(clips: list[Path], bodies: int) -> np.ndarray:
+    """Moments of bodies that the bridge has not seen: another seed, other clips."""
+    share = shipped_bridge().certificate["random_share"]
+    accumulator = MomentAccumulator(landmarks().mirror)
+    for batch in sample_bodies(bodies, 987_654, load_motions(clips) if clips else [], share):
+        accumulator.add(batch.landmarks, batch.stature)
+    return accumulator.result()
+
+
+def virtual(moments: np.ndarray) -> Iterator[str]:
+    cards = [card for card in formats() if not card.one_hand and len(card) <= MOST_JOINTS]
+    yield "| conversion | ours | renaming | ours, same joints | floor | ours / floor | bridge expected / measured |"
+    yield "|---|---|---|---|---|---|---|"
+    pairs = [on_moments(Converter(a, b), moments) for a in cards for b in cards if a is not b]
+    exact = [on_moments(Converter(a, b, placement=0, noise=0), moments) for a in cards for b in cards if a is not b]
+    for pair in pairs:
+        if (pair.source, pair.target) in SHOWN:
+            yield row(f"{pair.source} → {pair.target}", [pair])
+    yield row(f"all {len(pairs)} pairs of {len(cards)} body formats", pairs)
+    yield row("the same, placements taken as exact, no noise", exact)
+    ratios = [rms(p.expected_bridge) / rms(p.ours) for p in pairs if np.isfinite(p.ours).any() and rms(p.ours) > 2]
+    low, high = np.percentile(ratios, [5, 95])
+    yield f"\nBridge part, expected / measured, over the pairs: 5th percentile {low:.3f}, 95th {high:.3f}."
+
+
+def row(name: str, pairs: list[PairFidelity]) -> str:
+    """One line: rms over all target joints of all pairs, mm on a body of 1.7 m."""
+    ours, renaming, floor, bridge = (
+        np.concatenate([getattr(pair, field) for pair in pairs])
+        for field in ("ours", "renaming", "floor", "expected_bridge")
+    )
+    both = np.isfinite(ours) & np.isfinite(renaming)
+    return (
+        f"| {name} | {rms(ours):.1f} | {rms(renaming[both]):.1f} | {rms(ours[both]):.1f} | {rms(floor):.1f} "
+        f"| {rms(ours) / rms(floor):.2f} | {rms(bridge) / rms(ours):.3f} |"
+    )
+
+
+def recordings(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
+    """Real 3D poses in mm by format and person (the folder that the file lies in)."""
+    found: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for suffix in ("*.amc", "*.c3d", "*.trc"):
+        for file in sorted(folder.rglob(suffix)):
+            try:
+                poses = read(file)
+            except SkelbridgeError:
+                continue
+            known = poses.skeleton.id in CASES and poses.points.ndim == 3 and "LSTM" not in file.name
+            factor = {"mm": 1.0, "m": 1000.0, "cm": 10.0}.get(poses.units)
+            if known and factor is not None and not ("filt" in file.name):
+                found[poses.skeleton.id][file.parent.name].append(poses.points * factor)
+    return found
+
+
+def real(folder: Path) -> Iterator[str]:
+    yield "| format | shown | person | frames | joints | ours | renaming | ours, same joints | least squares of others | expected | measured / expected |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    for name, people in sorted(recordings(folder).items()):
+        for case, visible in CASES[name].items():
+            for person, clips in sorted(people.items()):
+                others = [clip for other, theirs in people.items() if other != person for clip in theirs]
+                frames = np.concatenate(clips)
+                pair = measure(name, visible, frames, np.concatenate(others) if others else None)
+                yield real_row(name, case, person, len(frames), pair)
+
+
+def measure(name: str, visible: list[str] | str | None, poses: np.ndarray, others: np.ndarray | None) -> PairFidelity:
+    converter = Converter(name, name, max_error=1e9)
+    names = list(skeleton(name).names)
+    if visible != "each":
+        shown = visible if isinstance(visible, list) else [n for n in names if n not in TRUNK]
+        return on_hidden_joints(converter, poses, shown, others)
+    pairs = [on_hidden_joints(converter, poses, [m for m in names if m != n], others) for n in names]
+    diagonal = {
+        field: np.array([getattr(pair, field)[i] for i, pair in enumerate(pairs)])
+        for field in ("ours", "renaming", "floor", "expected", "expected_bridge")
+    }
+    return PairFidelity(name, name, **diagonal)
+
+
+def real_row(name: str, case: str, person: str, frames: int, pair: PairFidelity) -> str:
+    both = np.isfinite(pair.ours) & np.isfinite(pair.renaming)
+    note = "" if frames >= ENOUGH else " (indicative)"
+
+    def number(value: float) -> str:
+        return "–" if np.isnan(value) else f"{value:.1f}"
+
+    return (
+        f"| {name} | {case} | {person} | {frames}{note} | {np.isfinite(pair.ours).sum()} | {number(rms(pair.ours))} "
+        f"| {number(rms(pair.renaming[both]))} | {number(rms(pair.ours[both]))} | {number(rms(pair.floor))} "
+        f"| {number(rms(pair.expected))} | {rms(pair.ours) / rms(pair.expected):.2f} |"
+    )
+
+
+def report(folders: list[Path], real_folder: Path | None, bodies: int) -> Iterator[str]:
+    clips = held_out(folders) if folders else []
+    built = shipped_bridge().certificate
+    yield "## Virtual bodies that the bridge has not seen\n"
+    yield (
+        f"{bodies:,} bodies, each of another shape: {len(clips)} held-out clips of motion capture"
+        f" and random poses ({built['random_share']:.0%}). The bridge was built from {built['bodies']:,} bodies and"
+        f" {len(built['motions'])} other clips. Errors are rms in mm on a body of 1.7 m; the body's own joints are the"
+        " truth, so this checks the bridge, not the placements.\n"
+        if clips
+        else f"{bodies:,} bodies in random poses ONLY: no motion capture was given (--motions).\n"
+    )
+    yield from virtual(test_moments(clips, bodies))
+    yield "\n## Real people\n"
+    if real_folder is None:
+        yield "Left out: no recordings were given (--real)."
+    else:
+        yield f"Cases of fewer than {ENOUGH} frames are indicative. Errors are rms in mm.\n"
+        yield from real(real_folder)
+
+
+def folder_from_environment() -> Path | None:
+    folder = Path(os.environ.get("SKELBRIDGE_REAL", ROOT.parent / "shared" / "real"))
+    return folder if folder.is_dir() else None
+
+
+def printed(lines: Iterable[str]) -> list[str]:
+    kept = []
+    for line in lines:
+        print(line, flush=True)
+        kept.append(line)
+    return kept
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given = folder_from_environment()
+    mocap = [folder for folder in (given / "cmu_bvh", given / "cmu_mocap") if folder.is_dir()] if given else []
+    parser.add_argument("--motions", type=Path, nargs="*", default=mocap, help="folders of BVH and ASF/AMC files")
+    parser.add_argument("--real", type=Path, default=given, help="folder of recordings of real people")
+    parser.add_argument("--bodies", type=int, default=10_000)
+    parser.add_argument("--write", action="store_true", help="write docs/fidelity.md")
+    options = parser.parse_args()
+    lines = printed(report(options.motions, options.real, options.bodies))
+    if options.write:
+        write_block(ROOT / "docs" / "fidelity.md", "fidelity", lines)
+
+
+if __name__ == "__main__":
+    main()
