@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skelbridge.convert import Converter
+from skelbridge.convert import CONFIDENCE_LEVELS, Converter
 from skelbridge.errors import FileFormatError, SkelbridgeError, need
 from skelbridge.evaluate.renaming import rename
 from skelbridge.io import read
@@ -156,7 +156,7 @@ def show_file(path: Path, source: str | None, gallery: Gallery) -> None:
     """Convert a person's own poses."""
     from skelbridge import plot
 
-    poses = _one_person(read(path, format=source))
+    poses = _one_person(read(path, format=source)).with_confidence_threshold(CONFIDENCE_LEVELS[-1][0])
     print(f"{path}: {poses}")
     for note in poses.notes:
         print(f"  note: {note}")

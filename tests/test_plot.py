@@ -15,7 +15,7 @@ from skelbridge.bridge import rest_body
 from skelbridge.convert import Converter
 from skelbridge.errors import InputError, MissingExtraError
 from skelbridge.poses import Poses
-from skelbridge.skeletons import skeleton
+from skelbridge.skeletons import Joint, Skeleton, skeleton
 
 
 def drawn(axes, gid):
@@ -166,6 +166,13 @@ def test_up_can_be_said_and_a_wrong_word_is_one_error():
     assert same_points(joints(said.axes[0])[0], joints(found.axes[0])[0])
     with pytest.raises(InputError, match="up"):
         plot.plot_poses(rest_poses("smpl_24"), frame=0, up="skywards")
+
+
+def test_a_files_own_names_tell_what_is_up():
+    own = Skeleton(id="own", joints=tuple(Joint(name=name.title()) for name in skeleton("h36m_17").names))
+    axes = plot.plot_poses(Poses(rest_points("h36m_17")[None], own), frame=0, view="side").axes[0]
+    heights = joints(axes)[0][:, 1]
+    assert same_points(np.sort(heights)[:, None], np.sort(rest_points("h36m_17")[:, 1])[:, None])
 
 
 def test_image_points_are_drawn_head_up():

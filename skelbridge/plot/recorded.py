@@ -130,7 +130,7 @@ def pose_axes(points: ArrayLike, card: Skeleton, up: str | None = None) -> Float
         across += np.nan_to_num(np.nanmean(step, axis=0)) if np.isfinite(step).any() else 0.0
     across -= (across @ vertical) * vertical
     if np.linalg.norm(across) < 1e-9:
-        across = np.roll(vertical, 1)
+        across = np.roll(vertical, -1)
     across /= np.linalg.norm(across)
     return np.stack([across, vertical, np.cross(across, vertical)])
 
@@ -143,19 +143,23 @@ def _named_axis(name: str) -> Floats:
     return np.eye(3)["xyz".index(name[-1])] * (-1.0 if name.startswith("-") else 1.0)
 
 
-_HIGH = ("head", "nose", "eye", "ear", "neck", "shoulder", "thorax", "chest")
-_LOW = ("hip", "pelvis", "knee", "ankle", "foot", "heel", "toe")
+#: Parts of names that tell high joints of a standing person from low ones.
+_HIGH = ("head", "nose", "eye", "neck", "shoulder", "thorax", "chest", "collar", "clavicle")
+_LOW = ("hip", "pelvis", "thigh", "knee", "shin", "ankle", "foot", "heel", "toe")
 
 
 def up_axis(points: Floats, card: Skeleton) -> tuple[int, float]:
     """Which coordinate points up, and its sign: (position, +1 or -1); points (frames, joints, dims).
 
-    Image-like (the second coordinate points down) where the joints do not tell.
+    Where the joints do not tell, it is the second one, up in 3D and down in 2D, as motion files and images
+    have it.
     """
-    high = [i for i, name in enumerate(card.names) if any(word in name for word in _HIGH)]
-    low = [i for i, name in enumerate(card.names) if any(word in name for word in _LOW)]
+    names = [name.lower() for name in card.names]
+    high, low = (
+        [i for i, name in enumerate(names) if any(w in name for w in words)] for words in (_HIGH, _LOW)
+    )
     if not (np.isfinite(points[:, high]).any() and np.isfinite(points[:, low]).any()):
-        return 1, -1.0
+        return 1, 1.0 if points.shape[-1] == 3 else -1.0
     rise = np.nanmean(points[:, high], axis=(0, 1)) - np.nanmean(points[:, low], axis=(0, 1))
     axis = int(np.abs(rise).argmax()) if points.shape[-1] == 3 else 1
     return axis, float(np.sign(rise[axis]) or -1.0)
