@@ -1,1 +1,1 @@
-"""The virtual body: a mesh with bones from the package `anny`, its shapes, its poses, and landmarks read off it."""
+"""The virtual body: a mesh with bones (package `anny`), its shapes and poses, and landmarks read off it."""

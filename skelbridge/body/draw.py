@@ -1,4 +1,4 @@
-"""Pictures of the virtual body, for looking at retargeted motions: `python -m skelbridge.body.draw CLIP OUT.png`."""
+"""Pictures of the virtual body beside its motion file: `python -m skelbridge.body.draw CLIP PNG`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ VIEWS = {"front": 0.0, "side": -np.pi / 2}
 
 
 def draw_mesh(axes: Any, vertices: Floats, triangles: NDArray[np.int64], yaw: float = 0.0) -> None:
-    """Draw a mesh (vertices, 3) on matplotlib axes, seen from where its z axis points, turned by `yaw` radians.
+    """Draw a mesh (vertices, 3) on matplotlib axes, seen from where its z axis points, turned by `yaw`
+    radians.
 
     Far triangles first, each shaded by its angle to the light (Lambert).
     """
@@ -62,7 +63,7 @@ def _frame_axes(axes: Any, points: Floats) -> None:
 
 
 def draw_retargeting(motion_path: str | Path, out: str | Path, frames: int = 6) -> None:
-    """A picture of some frames of a clip: the file's own joints above, the virtual body below, from front and side."""
+    """Draw some frames of a clip, the file's joints above, the virtual body below, from front and side."""
     motion = read_motion(motion_path)
     chosen = np.linspace(0, len(motion) - 1, frames + 1).astype(int)[1:]
     motion = at_frames(upright(motion, find_joints(motion)), chosen)
@@ -75,7 +76,7 @@ def draw_retargeting(motion_path: str | Path, out: str | Path, frames: int = 6) 
 
 
 def draw_poses(body: VirtualBody, poses: Floats, motion: Motion | None = None) -> Any:
-    """A matplotlib figure of poses (frames, bones, 3, 3) of the middle adult, above them the motion they come from."""
+    """A figure of the middle adult in poses (frames, bones, 3, 3), below the motion that they are from."""
     figure_class = need("matplotlib.figure", "plot").Figure
     rows = len(VIEWS) * (1 if motion is None else 2)
     figure = figure_class(figsize=(2.4 * len(poses), 2.4 * rows), layout="constrained")

@@ -1,4 +1,4 @@
-"""Which joint of a motion file is which: small tables of well-known hierarchies, told apart by their names."""
+"""Which joint of a motion file is which: tables of well-known hierarchies, told apart by joint names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPTIONAL = ("toe", "thumb", "fingers")
 
 @dataclass(frozen=True)
 class Limbs:
-    """One side of a body: joint indices. `thumb` is a point on the thumb's side of the hand; `fingers` from the thumb on."""
+    """Joint indices of one side. `thumb`: a point on that side of the hand; `fingers`: thumb first."""
 
     hip: int
     knee: int

@@ -1,9 +1,10 @@
 """The virtual body: anny's mesh and bones, reduced to what landmarks need.
 
-Axes: x to the body's left, y up, z forward; millimetres. A pose is one rotation a bone, (bones, 3, 3): how far the
-bone is turned, in those axes, from its place in the reference pose (standing, arms half raised, elbows and fingers
-slightly bent). The limbs of the reference pose point the same way for every shape; spine, neck and head keep the
-carriage that goes with the shape (a stoop with age). The root bone's head is the origin.
+Axes: x to the body's left, y up, z forward; millimetres. A pose is one rotation a bone, (bones, 3, 3): how
+far the bone is turned, in those axes, from its place in the reference pose (standing, arms half raised,
+elbows and fingers slightly bent). The limbs of the reference pose point the same way for every shape;
+spine, neck and head keep the carriage that goes with the shape (a stoop with age). The root bone's head is
+the origin.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ from skelbridge.landmarks import Landmark, Landmarks, landmarks
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")
 LOCAL_CHANGES = (
     "measure-upperarm-length-incr", "measure-lowerarm-length-incr", "measure-upperleg-height-incr",
-    "measure-lowerleg-height-incr", "measure-shoulder-dist-incr", "measure-neck-height-incr", "torso-scale-vert-incr",
-    "torso-scale-horiz-incr", "torso-scale-depth-incr", "hip-scale-horiz-incr", "hip-scale-depth-incr",
+    "measure-lowerleg-height-incr", "measure-shoulder-dist-incr", "measure-neck-height-incr",
+    "torso-scale-vert-incr", "torso-scale-horiz-incr", "torso-scale-depth-incr",
+    "hip-scale-horiz-incr", "hip-scale-depth-incr",
     "head-scale-vert-incr", "head-scale-horiz-incr", "head-scale-depth-incr", "l-hand-scale-incr",
     "l-hand-fingers-length-incr", "l-foot-scale-incr", "nose-scale-vert-incr", "nose-scale-depth-incr",
     "chin-height-incr", "chin-prominent-incr", "mouth-scale-horiz-incr", "mouth-trans-up", "l-eye-trans-out",
     "l-eye-trans-up", "l-ear-scale-incr",
 )  # fmt: skip
 
-#: Bones whose direction in the reference pose is the same for all shapes: the first and the last joint of the segment.
+#: Bones whose direction in the reference pose is the same for all shapes: the first and the last joint of
+#: the segment.
 SEGMENTS = {
     "upperarm01": ("upperarm01", "lowerarm01"), "upperarm02": ("upperarm01", "lowerarm01"),
-    "lowerarm01": ("lowerarm01", "wrist"), "lowerarm02": ("lowerarm01", "wrist"), "wrist": ("wrist", "finger3-1"),
+    "lowerarm01": ("lowerarm01", "wrist"), "lowerarm02": ("lowerarm01", "wrist"),
+    "wrist": ("wrist", "finger3-1"),
     "upperleg01": ("upperleg01", "lowerleg01"), "upperleg02": ("upperleg01", "lowerleg01"),
     "lowerleg01": ("lowerleg01", "foot"), "lowerleg02": ("lowerleg01", "foot"),
     **{f"finger{f}-{k}": (f"finger{f}-{k}", f"finger{f}-{k + 1}") for f in range(1, 6) for k in (1, 2)},
@@ -52,7 +56,7 @@ _MIRROR = np.array([-1.0, 1, 1])
 
 @dataclass(frozen=True)
 class Shapes:
-    """Body shapes: phenotypes (N, 6) in [0, 1], local changes (N, 26) in [-1, 1], facial actions (N, 52) in [0, 1]."""
+    """Shapes: phenotypes (N, 6) and facial actions (N, 52) in [0, 1], local changes (N, 26) in [-1, 1]."""
 
     phenotypes: Floats
     local_changes: Floats
@@ -71,12 +75,22 @@ def mirrored_bone(name: str) -> str:
     return name[:-1] + {"L": "R", "R": "L"}[name[-1]] if name.endswith((".L", ".R")) else name
 
 
+def mirrored_shape(label: str) -> str:
+    """The blend shape that does what `label` does, on the other side: `Right` for `Left`, `r-` for `l-`."""
+    kind, _, name = label.partition(":")
+    if kind == "facial_action":
+        name = name.replace("Left", "~").replace("Right", "Left").replace("~", "Right")
+    elif kind == "local_change" and name.startswith(("l-", "r-")):
+        name = {"l": "r", "r": "l"}[name[0]] + name[1:]
+    return f"{kind}:{name}"
+
+
 class VirtualBody:
     """A body of any shape in any pose, and its landmarks.
 
-    points: the landmarks to read off, by default those of the registry. Raises CardError for a landmark that names a
-    bone or a vertex which the body does not have, MissingExtraError where anny is not installed. The first body on
-    a machine takes about a minute: anny then builds its model and keeps it.
+    points: the landmarks to read off, by default those of the registry. Raises CardError for a landmark
+    that names a bone or a vertex which the body does not have, MissingExtraError where anny is not
+    installed. The first body on a machine takes about a minute: anny then builds its model and keeps it.
     """
 
     def __init__(self, points: Landmarks | None = None):
@@ -128,8 +142,10 @@ class VirtualBody:
 
     @cached_property
     def _basis(self) -> tuple[Floats, Floats]:
-        """Template (columns,) and blend shapes (shapes, columns) of bone heads, used vertices and heights, mm."""
+        """Template (columns,) and blend shapes (shapes, columns): bone heads, used vertices, heights; mm."""
         anny = self._anny
+        labels = list(anny.blendshape_labels)
+        partners = [0, *(1 + labels.index(mirrored_shape(label)) for label in labels)]
         parts = []
         for template, shapes, mirror in (
             (anny.template_bone_heads, anny.bone_heads_blendshapes, self.mirror),
@@ -137,7 +153,7 @@ class VirtualBody:
         ):
             stacked = 1000 * np.concatenate([template.numpy()[None], shapes.numpy()]) @ _AXES.T
             # anny's central bones lie up to 0.4 mm off the middle; exact symmetry is worth more to us.
-            parts.append(((stacked + stacked[:, mirror] * _MIRROR) / 2).reshape(len(stacked), -1))
+            parts.append(((stacked + stacked[partners][:, mirror] * _MIRROR) / 2).reshape(len(stacked), -1))
         height = anny.template_vertices.numpy()[:, 2]
         share = (height - height.min()) / np.ptp(height)
         ends = np.flatnonzero((share > CROWN) | (share < SOLES))
@@ -180,7 +196,7 @@ class VirtualBody:
 
     @cached_property
     def _segments(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Bones of `SEGMENTS` on both sides, with the bones whose heads begin and end the segment, 3 x (limb bones,)."""
+        """Bones of `SEGMENTS`, both sides, and those whose heads begin and end the segment, 3 x (bones,)."""
         rows = [
             [self.bones.index(f"{name}.{side}") for name in (bone, start, end)]
             for bone, (start, end) in SEGMENTS.items()
@@ -211,8 +227,9 @@ class VirtualBody:
     def landmarks(self, poses: Floats, shapes: Shapes) -> Floats:
         """Landmarks of posed bodies, (N, landmarks, 3) in mm, in the order of `self.points.names`.
 
-        poses: (N, bones, 3, 3), or (bones, 3, 3) for all; see the top of this module. Linear blend skinning, of the
-        vertices that landmarks use only. Work in batches of some hundreds: memory goes with N.
+        poses: (N, bones, 3, 3), or (bones, 3, 3) for all; see the top of this module. Linear blend
+        skinning, of the vertices that landmarks use only. Work in batches of some hundreds: memory goes
+        with N.
         """
         self._check(poses, shapes)
         return self._read_off(poses, *self._rest(shapes)[:2])
@@ -281,7 +298,7 @@ def _both_sides(label: str) -> list[str]:
 
 
 def _skinned(weights: Floats, turned: Floats, posed: Floats, heads: Floats, vertices: Floats) -> Floats:
-    """Linear blend skinning: weights (V, bones), rotations (N, bones, 3, 3), heads, vertices (N, V, 3) -> (N, V, 3)."""
+    """Linear blend skinning of vertices (N, V, 3) with weights (V, bones) and rotations (N, bones, 3, 3)."""
     shift = posed - (turned @ heads[..., None])[..., 0]
     transforms = np.concatenate([turned, shift[..., None]], axis=-1).reshape(len(turned), -1, 12)
     blended = _combined(weights, transforms).reshape(len(turned), -1, 3, 4)
@@ -289,7 +306,7 @@ def _skinned(weights: Floats, turned: Floats, posed: Floats, heads: Floats, vert
 
 
 def _combined(weights: Floats, points: Floats) -> Floats:
-    """Each body's weighted sums: weights (rows, points), mostly zero, on points (N, points, k) -> (N, rows, k)."""
+    """Weighted sums of each body: weights (rows, points), mostly zero; points (N, points, k)."""
     table = np.ascontiguousarray(np.swapaxes(points, 0, 1)).reshape(points.shape[1], -1)
     summed = need("scipy.sparse", "body").csr_matrix(weights) @ table
     return np.ascontiguousarray(np.swapaxes(summed.reshape(len(weights), len(points), -1), 0, 1))
@@ -298,7 +315,7 @@ def _combined(weights: Floats, points: Floats) -> Floats:
 def _reading(
     points: Landmarks, bones: tuple[str, ...], vertex_of: dict[int, int], vertex_mirror: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], Floats]:
-    """The vertices that landmarks use, closed under mirroring, and the weights of landmarks on bone heads and them."""
+    """The vertices that landmarks use, with mirror images; weights of landmarks on bone heads and them."""
     for landmark in points.listed:
         _check_landmark(landmark, bones, vertex_of)
     used = {vertex_of[base] for landmark in points.listed for base in landmark.vertices}
@@ -335,7 +352,7 @@ def _check_landmark(landmark: Landmark, bones: tuple[str, ...], vertex_of: dict[
         if base not in vertex_of:
             raise CardError(
                 f"{where} names a vertex that the body's mesh does not have",
-                expected=f"a base-mesh vertex, {min(vertex_of)} to {max(vertex_of)}, that is part of the skin",
+                expected=f"a vertex of the skin, between {min(vertex_of)} and {max(vertex_of)}",
                 got=base,
             )
     total = sum(landmark.heads.values()) + sum(landmark.vertices.values())

@@ -14,7 +14,6 @@ from skelbridge.body.hierarchy import Joints, find_joints
 from skelbridge.body.model import VirtualBody
 from skelbridge.body.rest import upright
 from skelbridge.body.retarget import retarget
-from skelbridge.body.rotations import Floats
 from skelbridge.errors import InputError
 from skelbridge.io import asf_amc, bvh
 from skelbridge.io.motion import Motion
@@ -26,7 +25,7 @@ LEG_LENGTH = 830.0
 
 @dataclass(frozen=True)
 class PoseClip:
-    """Retargeted key poses of one clip: poses (poses, bones, 3, 3) in float32; whether its fingers were recorded."""
+    """Retargeted key poses (poses, bones, 3, 3) of a clip, their frames, and whether it recorded fingers."""
 
     name: str
     poses: NDArray[np.float32]
@@ -47,10 +46,11 @@ def read_motion(path: str | Path) -> Motion:
 
 
 def key_frames(motion: Motion, threshold: float = 100.0) -> NDArray[np.intp]:
-    """Frames in which some joint has moved at least `threshold` mm since the last one kept, relative to the root.
+    """Frames in which some joint has moved at least `threshold` mm since the last one kept, relative to the
+    root.
 
-    Slow passages and repeated stillness so count for little. Millimetres are those of a body of 1.7 m; the first
-    frame, often a calibration pose, is kept only if it is the only one.
+    Slow passages and repeated stillness so count for little. Millimetres are those of a body of 1.7 m; the
+    first frame, often a calibration pose, is kept only if it is the only one.
     """
     joints = find_joints(motion)
     relative = motion.positions() - motion.positions()[:, [joints.pelvis]]
@@ -84,9 +84,11 @@ def motion_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def load_motions(paths: str | Path | Iterable[str | Path], threshold: float = 100.0) -> list[PoseClip]:
-    """Key poses (see `key_frames`) of all clips in files and folders, retargeted; each file is read once a process.
+    """Key poses (see `key_frames`) of all clips in files and folders, retargeted; each file is read once a
+    process.
 
-    Raises FileFormatError for a damaged file, InputError for an empty folder or a hierarchy that is not known.
+    Raises FileFormatError for a damaged file, InputError for an empty folder or a hierarchy that is not
+    known.
     """
     clips = [_load(file, file.stat().st_mtime_ns, threshold) for file in motion_files(paths)]
     if not clips:

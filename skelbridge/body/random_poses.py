@@ -1,7 +1,7 @@
 """Random poses within the limits of human joints, and hands for recordings that have none.
 
-A joint's angles are drawn between its limits with the neutral pose as the most frequent one; angles that go together
-in people (knee with hip, one finger with the next, left with right) are drawn together.
+A joint's angles are drawn between its limits with the neutral pose as the most frequent one; angles that go
+together in people (knee with hip, one finger with the next, left with right) are drawn together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Angle:
     """One angle of a joint, in degrees from the reference pose, shared out over its bones.
 
     axis: right-handed; x, y, z of the body for the left side (mirrored for the right), or a name of `_axes`.
-    low, usual, high: limits and the most frequent value. follows: an earlier angle that this one goes with, and how
-    closely (correlation).
+    low, usual, high: limits and the most frequent value. follows: an earlier angle that this one goes with,
+    and how closely (correlation).
     """
 
     name: str
@@ -46,7 +46,8 @@ TRUNK = (
     Angle("neck_side", NECK, "+z", -35, 0, 35),
     Angle("neck_turn", NECK, "+y", -65, 0, 65, ("spine_turn", 0.4)),
 )
-#: Limits after standard ranges of motion (American Academy of Orthopaedic Surgeons), less what the reference pose has.
+#: Limits after standard ranges of motion (American Academy of Orthopaedic Surgeons), less what the
+#: reference pose has.
 LIMBS = (
     Angle("hip_flexion", ("upperleg01",), "-x", -20, 15, 115),
     Angle("hip_abduction", ("upperleg01",), "+z", -25, 0, 40),
@@ -149,7 +150,7 @@ def local_rotations(body: VirtualBody, poses: Floats) -> Floats:
 
 
 def _angles(table: tuple[Angle, ...], normal: Floats) -> Floats:
-    """Angles (N, angles) in degrees from standard normal numbers: triangular between the limits, correlated as told."""
+    """Angles (N, angles), degrees, from normal numbers: triangular between limits, correlated as told."""
     position = {angle.name: column for column, angle in enumerate(table)}
     normal = normal.copy()
     for column, angle in enumerate(table):
@@ -185,7 +186,7 @@ def _turn(
 
 @lru_cache(maxsize=4)
 def _axes(body: VirtualBody) -> dict[str, Floats]:
-    """Axes of the angles in the reference pose, left side: a positive angle bends, lifts or turns outwards."""
+    """Axes of the angles in the reference pose, left side: positive bends, lifts or turns outwards."""
     heads = {bone: body.reference_heads[index] for index, bone in enumerate(body.bones)}
     upper_arm = unit(heads["lowerarm01.L"] - heads["upperarm01.L"])
     forearm = unit(heads["wrist.L"] - heads["lowerarm01.L"])

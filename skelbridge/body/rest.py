@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 
 import numpy as np
 
@@ -31,8 +31,9 @@ _AXES_ON_AXES = np.array(
 def upright(motion: Motion, joints: Joints) -> Motion:
     """The same motion in the body's axes (x left, y up, z forward), with a rest pose that stands on its feet.
 
-    Some exporters make the zero pose of a file out of the bones' own axes; it is no body pose then. The first frame
-    replaces it if it shows a T-pose; else the T-pose is the one that has every bone's axes parallel to the body's.
+    Some exporters make the zero pose of a file out of the bones' own axes; it is no body pose then. The
+    first frame replaces it if it shows a T-pose; else the T-pose is the one that has every bone's axes
+    parallel to the body's.
     """
     if not _stands(motion.rest_positions(), joints):
         motion = _with_t_pose(motion, joints)
@@ -63,7 +64,7 @@ def _stands(rest: Floats, joints: Joints) -> bool:
 
 
 def _with_t_pose(motion: Motion, joints: Joints) -> Motion:
-    """The motion with a T-pose as its rest pose: that of the first frame, or one found from the bones' axes."""
+    """The motion with a T-pose as its rest pose: the first frame, or one found from the bones' axes."""
     turned = motion.global_rotations()
     start = _t_pose(motion, joints, turned)
     heading = turned[0, joints.pelvis] @ start[joints.pelvis].T
@@ -86,9 +87,9 @@ def _with_t_pose(motion: Motion, joints: Joints) -> Motion:
 def _t_pose(motion: Motion, joints: Joints, turned: Floats) -> Floats:
     """Global rotation of each segment, from the zero pose, in a T-pose, (joints, 3, 3).
 
-    Of the 24 ways to lay a bone's axes on the body's, the one that points the bone as in a T-pose and, on average over
-    the motion, turns it least against its parent. The head looks ahead on average: files of this kind often hold heads
-    that are bowed all the time.
+    Of the 24 ways to lay a bone's axes on the body's, the one that points the bone as in a T-pose and, on
+    average over the motion, turns it least against its parent. The head looks ahead on average: files of
+    this kind often hold heads that are bowed all the time.
     """
     start = np.zeros((len(motion.names), 3, 3))
     left, right = joints.sides
@@ -125,14 +126,14 @@ def _direction(motion: Motion, joint: int) -> Floats:
 
 
 def _segments(joints: Joints) -> Iterator[tuple[int, int, Floats]]:
-    """Joints of the segments of trunk and limbs from the pelvis on: joint, the joint of the segment before, direction in a T-pose."""
+    """Segments of trunk and limbs from the pelvis on: joint, joint of the segment before, way in a T-pose."""
     spine = [joints.pelvis, *joints.spine]
-    for before, joint in zip(spine, spine[1:], strict=False):
+    for before, joint in pairwise(spine):
         yield joint, before, UP
     for side, out in zip(joints.sides, (LEFT, -LEFT), strict=True):
         legs = [joints.pelvis, side.knee, side.ankle, side.ball, *([] if side.toe is None else [side.toe])]
         for before, joint, to in zip(legs, legs[1:], (-UP, -UP, FOOT, FORWARD), strict=False):
             yield joint, before, to
         arms = [joints.spine[-1], side.shoulder, side.elbow, side.wrist, side.hand]
-        for before, joint in zip(arms, arms[1:], strict=False):
+        for before, joint in pairwise(arms):
             yield joint, before, out

@@ -1,11 +1,14 @@
 """Motion capture on the virtual body: the recorded person's pose on anny's bones.
 
-Segments keep their global directions. The roll about a segment, which files define each in their own way, is matched
-by anatomy: the elbow bends where the recorded elbow bends, the palm is told by the thumb's side, the sole stands
-square to the shank. The turn between elbow and hand is spread over the two forearm bones, that of upper arm and thigh over theirs.
+Segments keep their global directions. The roll about a segment, which files define each in their own way,
+is matched by anatomy: the elbow bends where the recorded elbow bends, the palm is told by the thumb's side,
+the sole stands square to the shank. The turn between elbow and hand is spread over the two forearm bones,
+that of upper arm and thigh over theirs.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,8 +25,8 @@ NECK = ("neck01", "neck02", "neck03")
 def retarget(motion: Motion, body: VirtualBody) -> Floats:
     """Poses of the virtual body, (frames, bones, 3, 3), in which it looks like the recorded person.
 
-    Fingers without a counterpart in the file stay as in the reference pose. Raises InputError for a hierarchy that is
-    not known.
+    Fingers without a counterpart in the file stay as in the reference pose. Raises InputError for a
+    hierarchy that is not known.
     """
     joints = find_joints(motion)
     return _Retargeting(upright(motion, joints), joints, body).poses()
@@ -56,7 +59,7 @@ class _Retargeting:
         return self.heads[self.body.bones.index(bone)]
 
     def _aligned(self, joint: int, source: Floats, target: Floats) -> Floats:
-        """Global rotations of the segment that ends in `joint`, with the body's `target` frame on the `source` frame."""
+        """Global rotations of the segment ending in `joint`; the body's `target` frame lies on `source`."""
         return self.turned[:, joint] @ (source @ target.T)
 
     def _trunk(self) -> None:
@@ -74,7 +77,7 @@ class _Retargeting:
                 self._set(_interpolated(knots, middle), bone)
 
     def _chain(self, start: int, chain: tuple[int, ...]) -> list[tuple[float, Floats]]:
-        """Rotations of the segments of a chain, each at the share of the chain's length where its middle lies."""
+        """Rotations of a chain's segments, each at the share of the chain's length where its middle lies."""
         ends = self.rest[[start, *chain]]
         place = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(ends, axis=0), axis=1))])
         middle = (place[1:] + place[:-1]) / 2 / place[-1]
@@ -101,7 +104,7 @@ class _Retargeting:
         self._set(hand, f"wrist.{letter}", *(f"metacarpal{k}.{letter}" for k in range(1, 5)))
 
     def _elbow_bend(self, side: Limbs) -> Floats:
-        """The direction, in the source's rest pose, to which its elbow bends: seen in the motion, else forward."""
+        """Where, in the source's rest pose, its elbow bends to: as seen in the motion, else forward."""
         forearm = unit(self.points[:, side.wrist] - self.points[:, side.elbow])
         seen = np.einsum("fba,fb->fa", self.turned[:, side.elbow], forearm)
         bone = unit(self.rest[side.elbow] - self.rest[side.shoulder])
@@ -126,8 +129,8 @@ class _Retargeting:
 
     def _finger(self, joints: tuple[int, ...], bones: list[str], source_palm: Floats, palm: Floats) -> None:
         for k, bone in enumerate(bones):
-            # The last phalanx has no further joint (files often put its end site on the joint itself): it goes on
-            # as the one before.
+            # The last phalanx has no further joint (files often put its end site on the joint itself): it
+            # goes on as the one before.
             first = min(k, 1)
             source = self.rest[joints[first + 1]] - self.rest[joints[first]]
             target = self._head(bones[first + 1]) - self._head(bones[first])
@@ -152,21 +155,21 @@ class _Retargeting:
         self._set(toes, *phalanges)
 
     def _sole(self, side: Limbs) -> Floats:
-        """The source's foot in its rest pose: what is up for a sole (legs may be splayed, not bent), and ahead."""
+        """Up and ahead for the sole in the source's rest pose, in which legs may be splayed, not bent."""
         up = unit(self.rest[side.knee] - self.rest[side.ankle])
         return frame(up - FORWARD * (up @ FORWARD), self.rest[side.ball] - self.rest[side.ankle])
 
 
 def _interpolated(knots: list[tuple[float, Floats]], place: float) -> Floats:
     """Rotations between those at the knots around `place`; beyond the last knot they stay."""
-    for (start, before), (end, after) in zip(knots, knots[1:], strict=False):
+    for (start, before), (end, after) in pairwise(knots):
         if place <= end:
             return blend(before, after, (place - start) / max(end - start, 1e-9))
     return knots[-1][1]
 
 
 def _directed(rotation: Floats, bone: Floats, direction: Floats) -> Floats:
-    """`rotation` with the smallest further turn that brings the bone's rest vector to `direction` (frames, 3)."""
+    """`rotation` and the smallest turn that brings the bone's rest vector to `direction` (frames, 3)."""
     return between(rotation @ bone, direction) @ rotation
 
 

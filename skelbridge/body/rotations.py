@@ -36,7 +36,7 @@ def between(start: ArrayLike, end: ArrayLike) -> Floats:
 
 
 def frame(primary: ArrayLike, secondary: ArrayLike) -> Floats:
-    """Right-handed frame with `primary` as first column and `secondary` in the plane of the first two, (..., 3, 3)."""
+    """Right-handed frame: `primary` is the first column, `secondary` lies in the plane of the first two."""
     first = unit(primary)
     third = unit(np.cross(first, np.asarray(secondary, dtype=np.float64)))
     return np.stack([first, np.cross(third, first), third], axis=-1)

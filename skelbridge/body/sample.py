@@ -17,8 +17,9 @@ from skelbridge.errors import InputError
 
 @dataclass(frozen=True)
 class BodyBatch:
-    """Some bodies: landmarks (B, landmarks, 3) in mm (x left, y up, z forward of the pose's own world; the pelvis bone
-    at the origin), stature (B,) in mm, and the clip each pose is from ("" for a random pose)."""
+    """Some bodies: landmarks (B, landmarks, 3) in mm (x left, y up, z forward of the pose's own world; the
+    pelvis bone at the origin), stature (B,) in mm, and the clip each pose is from ("" for a random
+    pose)."""
 
     landmarks: Floats
     stature: Floats
@@ -38,9 +39,9 @@ def sample_bodies(
 ) -> Iterator[BodyBatch]:
     """Yield `count` bodies, each of a random shape, `batch` at a time; memory does not grow with `count`.
 
-    A share of `random_share` (all, without `motions`) holds random poses; the others hold a random key pose of a random
-    clip. A clip is chosen with the square root of its number of key poses as weight: long clips do not rule,
-    and those of one pose do not repeat it for ever. The same arguments give the same bodies.
+    A share of `random_share` (all, without `motions`) holds random poses; the others hold a random key pose
+    of a random clip. A clip is chosen with the square root of its number of key poses as weight: long clips
+    do not rule, and those of one pose do not repeat it for ever. The same arguments give the same bodies.
     """
     if count < 1 or batch < 1 or not 0 <= random_share <= 1:
         raise InputError(

@@ -19,10 +19,12 @@ STATURES = {"child": (850.0, 1900.0), "adult": (1450.0, 2050.0), "elder": (1400.
 #: How narrow the other phenotypes lie about the middle: parameter of a symmetric beta distribution.
 BELLS = {"muscle": 2.5, "weight": 2.5, "proportions": 6.0}
 
-#: Standard deviation of the local changes; chosen so that segment lengths relative to stature vary by 3 to 4 %.
+#: Standard deviation of the local changes; chosen so that segment lengths relative to stature vary by 3 to
+#: 4 %.
 SPREAD = {
-    "measure-upperarm-length-incr": 0.15, "measure-lowerarm-length-incr": 0.10, "measure-upperleg-height-incr": 0.07,
-    "measure-lowerleg-height-incr": 0.16, "measure-shoulder-dist-incr": 0.15, "measure-neck-height-incr": 0.10,
+    "measure-upperarm-length-incr": 0.15, "measure-lowerarm-length-incr": 0.10,
+    "measure-upperleg-height-incr": 0.07, "measure-lowerleg-height-incr": 0.16,
+    "measure-shoulder-dist-incr": 0.15, "measure-neck-height-incr": 0.10,
     "torso-scale-vert-incr": 0.22, "torso-scale-horiz-incr": 0.10, "hip-scale-horiz-incr": 0.12,
     "l-hand-scale-incr": 0.12, "l-hand-fingers-length-incr": 0.12, "l-foot-scale-incr": 0.12,
 }  # fmt: skip
@@ -35,8 +37,9 @@ ACTIVE_ACTIONS, ACTION_STRENGTH = 0.15, 0.3
 def sample_shapes(body: VirtualBody, count: int, rng: np.random.Generator, faces: bool = True) -> Shapes:
     """`count` random shapes; 15 % children (3 to 16 years), 10 % elders (65 to 90), the rest adults.
 
-    Height follows anny's distribution given age and sex (calibrated to the WHO's growth data); weight, muscle and
-    proportions are bell-shaped about the middle. Statures outside the range of the age group are drawn again. `faces=False` leaves faces at rest.
+    Height follows anny's distribution given age and sex (calibrated to the WHO's growth data); weight,
+    muscle and proportions are bell-shaped about the middle. Statures outside the range of the age group are
+    drawn again. `faces=False` leaves faces at rest.
     """
     if count < 1:
         raise InputError("count", expected="at least 1 body", got=count)
