@@ -135,7 +135,8 @@ def _ends_in_scores(points: NDArray[Any]) -> bool:
 def _numeric(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "U":
         raise damaged(path, "", expected="numbers", got="text")
-    floats = values if values.dtype.kind == "f" else values.astype(np.float64)
+    native = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.dtype(np.float64)
+    floats = values.astype(native)  # a copy, for the bytes of the file are read-only
     with np.errstate(invalid="ignore"):
         if (np.abs(floats) > MAX_ABS).any():
             raise damaged(path, "", expected="finite numbers", got="larger ones")

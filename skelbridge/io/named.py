@@ -55,25 +55,7 @@ def named_poses(
     """
     if not 0 < len(names) <= MAX_JOINTS:
         raise FileFormatError(str(source), expected=f"1 to {MAX_JOINTS} points", got=len(names))
-    told = list(notes)
-    if card is None:
-        match = guessed(names, optional, source)
-    else:
-        match = same_tree(names, edges, optional, card) or matched(names, card)
-    if card is not None and match is not None and (match.joints < 0).all():
-        raise InputError(
-            f"the points of {source}",
-            expected=f"names of {card}, such as {', '.join(j.native or j.name for j in card.joints[:4])}",
-            got=short(", ".join(names)),
-            mend="Give the format these points are in, or a card of your own.",
-        )
-    if match is None:
-        match = Match(_own_skeleton(names, edges, Path(source).stem), np.arange(len(names)))
-        told.append("no known format has these names: the skeleton is the file's own and cannot be converted")
-        told += _suggestion(names)
-    elif card is None:
-        told.append(f"format {match.card} found by the joint names")
-    told += _left_out(names, match, optional)
+    match, told = _match(names, edges, optional, card, source)
     inside = match.joints >= 0
     ordered = np.full((*points.shape[:-2], len(match.card), points.shape[-1]), np.nan)
     ordered[..., match.joints[inside], :] = points[..., inside, :]
@@ -81,18 +63,43 @@ def named_poses(
     if confidence is not None:
         sure = np.zeros(ordered.shape[:-1])
         sure[..., match.joints[inside]] = confidence[..., inside]
-    return Poses(
-        ordered, match.card, sure, units, fps, {"source": str(source), **(meta or {}), "notes": told}
-    )
+    all_meta = {"source": str(source), **(meta or {}), "notes": [*notes, *told]}
+    return Poses(ordered, match.card, sure, units, fps, all_meta)
+
+
+def _match(
+    names: Sequence[str],
+    edges: Sequence[tuple[int, int]],
+    optional: Collection[str],
+    card: Skeleton | None,
+    source: str | Path,
+) -> tuple[Match, list[str]]:
+    """The joints that the names are, and what is to be told about it: see `named_poses`."""
+    told: list[str] = []
+    if card is not None:
+        match = same_tree(names, edges, optional, card) or matched(names, card)
+        if (match.joints < 0).all():
+            raise InputError(
+                f"the points of {source}",
+                expected=f"names of {card}, such as {', '.join(j.native or j.name for j in card.joints[:4])}",
+                got=short(", ".join(names)),
+                mend="Give the format these points are in, or a card of your own.",
+            )
+    elif guess := guessed(names, optional, source):
+        match = guess
+        told.append(f"format {match.card} found by the joint names")
+    else:
+        match = Match(_own_skeleton(names, edges, Path(source).stem), np.arange(len(names)))
+        told.append("no known format has these names: the skeleton is the file's own and cannot be converted")
+        told += _suggestion(names)
+    return match, told + _left_out(names, match, optional)
 
 
 def motion_poses(motion: Motion, *, source: Path, card: Skeleton | None) -> Poses:
     """The joint positions of a motion, in mm where its units are known; end sites without length left out."""
     tips = {name for name in motion.names if name.endswith("_end")}
     still = (
-        set()
-        if motion.translations is not None
-        else set(np.flatnonzero(~motion.offsets.any(axis=-1)).tolist())
+        set(np.flatnonzero(~motion.offsets.any(axis=-1)).tolist()) if motion.translations is None else set()
     )
     kept = [joint for joint, name in enumerate(motion.names) if name not in tips or joint not in still]
     place = {joint: position for position, joint in enumerate(kept)}
