@@ -33,6 +33,9 @@ LOCAL_CHANGES = (
     "l-eye-trans-up", "l-ear-scale-incr",
 )  # fmt: skip
 
+#: The bones of the back, from the pelvis up.
+SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
+
 #: Bones whose direction in the reference pose is the same for all shapes: the first and the last joint of
 #: the segment.
 SEGMENTS = {

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skelbridge.body.model import VirtualBody
+from skelbridge.body.model import SPINE, VirtualBody
 from skelbridge.body.rotations import Floats, about, frame, unit
 from skelbridge.errors import need
 
@@ -34,7 +34,6 @@ class Angle:
     follows: tuple[str, float] = ("", 0.0)
 
 
-SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03", "head")
 SHOULDER = ("clavicle", "shoulder01")
 

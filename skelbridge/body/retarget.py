@@ -13,12 +13,11 @@ from itertools import pairwise
 import numpy as np
 
 from skelbridge.body.hierarchy import Joints, Limbs, find_joints
-from skelbridge.body.model import VirtualBody
+from skelbridge.body.model import SPINE, VirtualBody
 from skelbridge.body.rest import FORWARD, UP, upright
 from skelbridge.body.rotations import Floats, about, between, blend, frame, twist_angle, unit
 from skelbridge.io.motion import Motion
 
-SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03")
 
 
