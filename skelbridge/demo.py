@@ -85,7 +85,7 @@ def show_motion(gallery: Gallery, source: str = "coco_17") -> None:
     given = Poses(skeleton(source).placement @ body, skeleton(source), units="mm", fps=fps)
     print(f"A motion of the virtual body, {len(body)} frames: {source} in, all true joints known.")
     print("rms errors in mm on a body of 1.7 m. The points are exact, and so are the joints' places on this")
-    print("body: what is measured should be the bridge part of the expected error.\n")
+    print("body; so the expected error is its bridge part, an average over motions of which this is one.\n")
     rows, sheet = [], {f"{source} (given)": given}
     for target in _targets(given):
         converter = Converter(source, target)
