@@ -113,7 +113,7 @@ def read_motion(path: Path) -> tuple[NDArray[np.float64], float | None]:
         names, points = tuple(map(str, file["names"])), file["landmarks"].astype(float)
         fps = float(file["fps"]) if "fps" in file else None
     if names != landmarks().names:
-        raise FileFormatError(f"the motion {path} was made for other landmarks", mend="Make it anew.")
+        raise FileFormatError(f"the motion {path} was made for other landmarks", mend="Run docs/record_motion.py.")
     return points, fps
 
 
