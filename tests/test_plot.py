@@ -251,8 +251,8 @@ def test_poses_on_a_picture_are_in_its_pixels():
 def test_the_matrix_shows_the_weights_and_leaves_zeros_blank():
     converter = Converter("coco_17", "smpl_24")
     figure = converter.plot()
-    matrix = figure.axes[0].collections[0].get_array()
     weights = converter.weights.toarray()
+    matrix = figure.axes[0].collections[0].get_array().reshape(weights.shape)
     np.testing.assert_array_equal(np.ma.filled(matrix, 0), weights)
     np.testing.assert_array_equal(np.ma.getmaskarray(matrix), weights == 0)
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == list(converter.source.names)
