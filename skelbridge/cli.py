@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skelbridge.errors import SkelbridgeError
+
+if TYPE_CHECKING:
+    from skelbridge.convert import Converter
+    from skelbridge.skeletons import Skeleton
 
 #: Frames converted between two steps of the progress bar.
 _BLOCK = 20_000
@@ -48,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     turn.add_argument("--side", choices=["left", "right"], help="which hand, for a one-hand format")
     turn.add_argument("--noise", type=float, default=5.0, help="expected input error, mm on a body of 1.7 m (default 5)")
     turn.add_argument("--max-error", type=float, default=75.0, help="joints expected to be worse are left out, mm")
+    turn.add_argument("--fps", type=float, help="frames a second, where the file does not say it")
+    turn.add_argument("--partial", action="store_true", help="read what is there of a file that was cut off")
     turn.add_argument("--report", action="store_true", help="print every joint with its expected error and sources")
     turn.set_defaults(run=_convert)
 
@@ -66,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
     build.set_defaults(run=_build_bridge)
+
+    motion = commands.add_parser("build-motion", help="put a clip on a virtual body, as the demo's sample (needs [body])")
+    motion.add_argument("clip", type=Path, help="BVH or AMC file")
+    motion.add_argument("out", type=Path, help="npz file to write")
+    motion.add_argument("--seed", type=int, default=0, help="which body")
+    motion.set_defaults(run=_build_motion)
     return parser
 
 
@@ -86,11 +100,11 @@ def _formats(options: argparse.Namespace) -> None:
         print(f"picture: {options.png}")
 
 
-def _with_a_side(card):  # type: ignore[no-untyped-def]
+def _with_a_side(card: Skeleton) -> Skeleton:
     return card.with_side("left") if card.one_hand and card.side is None else card
 
 
-def _print_card(card) -> None:  # type: ignore[no-untyped-def]
+def _print_card(card: Skeleton) -> None:
     from skelbridge.drawing import draw_text
 
     print(f"{card.id}: {card.title}\n{len(card)} joints, usually {card.dims}D; aliases: {', '.join(card.aliases) or 'none'}\n")
@@ -106,10 +120,11 @@ def _convert(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from skelbridge.convert import Converter
-    from skelbridge.io import check_writable, read, write
+    from skelbridge.io import read, writer_for
 
-    check_writable(options.output)
-    poses = read(options.input, format=options.source)
+    write = writer_for(options.output)  # before the work: a wrong suffix is known at once
+    extra: dict[str, Any] = {"partial": True} if options.partial else {}
+    poses = read(options.input, format=options.source, fps=options.fps, **extra)
     converter = Converter(
         poses.skeleton, options.to, side=options.side, noise=options.noise, max_error=options.max_error
     )
@@ -119,21 +134,22 @@ def _convert(options: argparse.Namespace) -> None:
         part = slice(start, start + _BLOCK)
         confidence = None if poses.confidence is None else poses.confidence[part]
         done.append(converter(poses.points[part], confidence=confidence))
-    write(
-        poses.replaced(
-            points=np.concatenate([part.points for part in done]),
-            confidence=np.concatenate([part.confidence for part in done]),
-            skeleton=converter.target,
-        ),
-        options.output,
+    converted = replace(
+        poses,
+        points=np.concatenate([part.points for part in done]),
+        confidence=np.concatenate([part.confidence for part in done]),
+        skeleton=converter.target,
     )
+    lost = write(converted, options.output)
     print(f"{options.input} ({converter.source}) -> {options.output} ({converter.target}): {len(poses.points)} frames")
     print(_summary(converter))
+    for note in [*poses.notes, *lost]:
+        print(f"note: {note}")
     if options.report:
         print(converter.report())
 
 
-def _summary(converter) -> str:  # type: ignore[no-untyped-def]
+def _summary(converter: Converter) -> str:
     """How many joints are copied, estimated and left out, and the expected error, in two lines."""
     status = np.array(converter.status)
     lost = [name for name, s in zip(converter.target.names, status, strict=True) if s == "not estimable"]
@@ -164,6 +180,12 @@ def _build_bridge(options: argparse.Namespace) -> None:
     bridge.save(out)
     certificate = bridge.certificate
     print(f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks")
+
+
+def _build_motion(options: argparse.Namespace) -> None:
+    from skelbridge.body.build import build_motion
+
+    print(f"{options.out}: {build_motion(options.clip, options.out, seed=options.seed)} frames")
 
 
 if __name__ == "__main__":

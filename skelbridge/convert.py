@@ -159,8 +159,8 @@ class Converter:
     @cached_property
     def status(self) -> tuple[Status, ...]:
         """For each target joint: "same point" (copied), "estimated", or "not estimable" within max_error."""
-        copied = (self._relation.same_place & (self.solution.weights >= _COPY)).any(axis=1)
-        fine = self.expected_error <= self.max_error
+        copied: NDArray[np.bool_] = np.any(self._relation.same_place & (self.solution.weights >= _COPY), axis=1)
+        fine: NDArray[np.bool_] = np.asarray(self.expected_error <= self.max_error)
         return tuple(
             "not estimable" if not ok else "same point" if copy else "estimated"
             for copy, ok in zip(copied, fine, strict=True)

@@ -15,10 +15,13 @@ from tqdm import tqdm
 
 from skelbridge import __version__
 from skelbridge.body.model import VirtualBody, middle_shapes
-from skelbridge.body.motions import load_motions, motion_files
+from skelbridge.body.motions import at_frames, load_motions, motion_files, read_motion
+from skelbridge.body.retarget import retarget
 from skelbridge.body.sample import sample_bodies
+from skelbridge.body.shapes import sample_shapes
 from skelbridge.bridge.file import SCHEMA, Bridge, RestBody
 from skelbridge.bridge.moments import STATURE, MomentAccumulator
+from skelbridge.io.files import replacing
 from skelbridge.landmarks import registry_dir
 
 SOURCES = [
@@ -84,3 +87,20 @@ def _rest(body: VirtualBody) -> RestBody:
     shape, pose = middle_shapes(1), np.broadcast_to(np.eye(3), (len(body.bones), 3, 3))
     scale = STATURE / float(body.stature(shape)[0])
     return RestBody(body.rest(shape)[0] * scale, body.mesh(pose, shape) * scale, body.triangles)
+
+
+def build_motion(clip: str | Path, out: str | Path, *, seed: int = 0, fps: float = 20.0) -> int:
+    """Write the landmarks of one random body that moves as in a clip, for the demo; the number of frames.
+
+    The npz file holds `landmarks` (frames, landmarks, 3) float16 in mm, `names` and `fps`.
+    """
+    motion, body = read_motion(clip), VirtualBody()
+    step = max(round((motion.fps or 120.0) / fps), 1)
+    poses = retarget(at_frames(motion, np.arange(1, len(motion), step)), body)
+    shape = sample_shapes(body, 1, np.random.default_rng(seed), faces=False)
+    points = np.concatenate([body.landmarks(pose, shape) for pose in poses])
+    with replacing(Path(out)) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, landmarks=points.astype(np.float16), names=np.array(body.points.names), fps=(motion.fps or 120.0) / step
+        )
+    return len(points)

@@ -88,15 +88,16 @@ def _t_pose(motion: Motion, joints: Joints, turned: Floats) -> Floats:
     """Global rotation of each segment, from the zero pose, in a T-pose, (joints, 3, 3).
 
     Of the 24 ways to lay a bone's axes on the body's, the one that points the bone as in a T-pose and, on
-    average over the motion, turns it least against its parent. The head looks ahead on average: files of
-    this kind often hold heads that are bowed all the time.
+    average over the motion, turns it least against its parent. The trunk is straight and the head looks ahead on
+    average: files of this kind often hold heads that are bowed, and backs that are hollow, all the time.
     """
     start = np.zeros((len(motion.names), 3, 3))
     left, right = joints.sides
     across = unit(motion.offsets[left.hip] - motion.offsets[right.hip])
     rise = motion.positions()[:, joints.spine[-1]] - motion.positions()[:, joints.pelvis]
     up = np.mean(np.einsum("fba,fb->fa", turned[:, joints.pelvis], unit(rise)), axis=0)
-    start[joints.pelvis] = max(_AXES_ON_AXES, key=lambda axes: LEFT @ axes @ across + UP @ axes @ up)
+    axes = max(_AXES_ON_AXES, key=lambda axes: LEFT @ axes @ across + UP @ axes @ up)
+    start[joints.pelvis] = between(axes @ unit(up), UP) @ axes  # the trunk rises straight from the pelvis on average
     for joint, parent, expected in _segments(joints):
         relative = np.mean(np.swapaxes(turned[:, parent], -1, -2) @ turned[:, joint], axis=0)
         along = _direction(motion, joint)
@@ -108,11 +109,12 @@ def _t_pose(motion: Motion, joints: Joints, turned: Floats) -> Floats:
         limb = along.any() and expected is not UP
         start[joint] = between(best @ along, expected) @ best if limb else best
     chest = joints.spine[-1]
-    for joint in (*joints.neck, joints.head):
-        # The mean rotation against the chest, made a rotation again (polar decomposition).
-        relative = np.mean(np.swapaxes(turned[:, chest], -1, -2) @ turned[:, joint], axis=0)
-        first, _, last = np.linalg.svd(start[chest] @ relative)
-        start[joint] = first @ last
+    for base, chain in ((joints.pelvis, joints.spine), (chest, (*joints.neck, joints.head))):
+        for joint in chain:
+            # The mean rotation against the base, made a rotation again (polar decomposition).
+            relative = np.mean(np.swapaxes(turned[:, base], -1, -2) @ turned[:, joint], axis=0)
+            first, _, last = np.linalg.svd(start[base] @ relative)
+            start[joint] = first @ last
     for joint, parent in enumerate(motion.parents):
         if not start[joint].any():
             start[joint] = start[parent] if parent >= 0 and start[parent].any() else start[joints.pelvis]

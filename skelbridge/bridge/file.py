@@ -45,7 +45,7 @@ class Bridge:
         from safetensors.numpy import save_file
 
         path = Path(path)
-        tensors = {
+        tensors: dict[str, NDArray] = {
             "moments": self.moments,
             "rest_landmarks": self.rest.landmarks.astype(np.float32),
             "rest_vertices": self.rest.vertices.astype(np.float16),
@@ -56,6 +56,7 @@ class Bridge:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             save_file(tensors, temporary, metadata=metadata)
+            temporary.chmod(0o644)  # the library makes files that only their owner can read
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 The expected squared error of a target joint estimated with weights w has three parts, kept apart:
 
 - bridge: what an affine map cannot know; e M eᵀ with e = (its placement) - w (the sources' placements),
-- placement: how surely we know where the joints lie; errors of joints at the same place are one and the same error,
+- placement: how surely we know where the joints lie; joints placed on the same landmarks share their error,
 - noise: of the source points, Σ w_j² v_j.
 
 The weights minimise their sum plus the L1 penalty; small ones are pruned and the rest solved again.
@@ -102,7 +102,7 @@ class Relation:
         distance = self.expected_distance(everyone).reshape(count, count)
         return np.stack([np.arange(count), np.where(distance > 20, distance, np.inf).argmin(axis=1)], axis=1)
 
-    def _take_unaffected(self, weights: Array, available: Mask, variance: Array) -> tuple[NDArray, NDArray]:
+    def _take_unaffected(self, weights: Array, available: Mask, variance: Array) -> tuple[NDArray[np.intp], ...]:
         """Fill in what the complete pattern already gives; the (pattern, target) pairs that are left to solve."""
         everything = np.ones((1, len(self.source)), dtype=bool)
         left = np.ones(weights.shape[:2], dtype=bool)
@@ -177,13 +177,13 @@ def _moments(
 def _places(A: Array, B: Array, source: Skeleton, target: Skeleton) -> tuple[tuple[Array, Array, Array], Mask]:
     """Covariances of the placement errors, shaped like the moments, and which target shares which source's place.
 
-    Joints placed alike share one error, of the smaller of their uncertainties; all others are independent.
+    The errors of two joints are correlated as far as their placements share landmarks (the cosine of the two rows):
+    joints placed alike share one error, and so does a middle with the joints that it is the middle of.
     """
-    rows = np.round(np.concatenate([A, B]), 6)
-    place = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    same = place[:, None] == place[None, :]
+    rows = np.concatenate([A, B])
+    directions = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     u = np.concatenate([source.placement_uncertainty, target.placement_uncertainty])
-    covariance = np.where(same, np.minimum(u[:, None], u[None, :]) ** 2, 0.0)
-    np.fill_diagonal(covariance, u**2)
+    covariance = u[:, None] * u[None, :] * (directions @ directions.T)
     n = len(A)
-    return (covariance[:n, :n], covariance[n:, :n], u[n:] ** 2), same[n:, :n]
+    same = np.abs(B[:, None] - A[None]).max(axis=2) < 1e-6
+    return (covariance[:n, :n], covariance[n:, :n], u[n:] ** 2), same

@@ -24,14 +24,16 @@ def rms(errors: Array) -> float:
 class PairFidelity:
     """Errors of one conversion, rms for each target joint (T,); NaN where a method does not answer.
 
-    ours, renaming: measured. floor: of the least-squares optimum of the very bodies or frames that are tested (or of
-    other people's where the field is called so). expected, expected_bridge: what the converter said beforehand.
+    ours, renaming: measured. ours_shared: ours on what renaming answers. floor: of the least-squares optimum, of the
+    very bodies that are tested or, for real people, of others. expected: what the converter said beforehand, and the
+    bridge part of it.
     """
 
     source: str
     target: str
     ours: Array
     renaming: Array
+    ours_shared: Array
     floor: Array
     expected: Array
     expected_bridge: Array
@@ -48,11 +50,13 @@ def on_moments(converter: Converter, moments: Array) -> PairFidelity:
         off = B - weights @ A
         return np.sqrt(np.maximum(np.einsum("tl,tl->t", off @ moments, off), 0))
 
+    ours, renaming = errors(converter.solution.weights) * unknown, errors(renaming_weights(source, target))
     return PairFidelity(
         str(source),
         str(target),
-        errors(converter.solution.weights) * unknown,
-        errors(renaming_weights(source, target)),
+        ours,
+        renaming + 0 * ours,
+        ours + 0 * renaming,
         errors(affine_weights(A @ moments @ A.T, A @ moments @ B.T)) * unknown,
         converter.expected_error * unknown,
         converter.bridge_error * unknown,
@@ -72,9 +76,9 @@ def on_hidden_joints(converter: Converter, poses: Array, visible: list[str], oth
 
     def errors(estimate: Array) -> Array:
         squared = np.sum((estimate - poses) ** 2, axis=-1)
+        known = np.isfinite(squared) & ~shown
         with np.errstate(invalid="ignore"):
-            found = np.sqrt(np.nanmean(np.where(np.isfinite(squared), squared, np.nan), axis=0))
-        return np.where(shown, np.nan, found)
+            return np.sqrt(np.where(known, squared, 0).sum(axis=0) / known.sum(axis=0))
 
     floor = np.full(len(card), np.nan)
     if others is not None:
@@ -82,6 +86,7 @@ def on_hidden_joints(converter: Converter, poses: Array, visible: list[str], oth
         rows = X.transpose(1, 0, 2).reshape(len(card), -1)
         weights = affine_weights(rows[shown] @ rows[shown].T, rows[shown] @ rows.T)
         floor = errors(np.einsum("ts,nsd->ntd", weights, poses[:, shown]))
-    hidden = np.where(shown, np.nan, 1)
-    expected = np.sqrt(np.nanmean(out.expected_error**2, axis=0)) * hidden
-    return PairFidelity(str(card), str(card), errors(out.points), errors(guess), floor, expected, expected)
+    ours = errors(out.points)
+    expected = np.sqrt(np.nanmean(out.expected_error**2, axis=0)) + 0 * ours
+    shared = errors(np.where(np.isfinite(guess), out.points, np.nan))
+    return PairFidelity(str(card), str(card), ours, errors(guess), shared, floor, expected, expected)

@@ -27,7 +27,7 @@ from skelbridge.io.json_files import load_json
 from skelbridge.poses import Poses, Units
 from skelbridge.skeletons import Side, Skeleton, skeleton
 
-__all__ = ["CONTAINERS", "Container", "read", "write"]
+__all__ = ["CONTAINERS", "Container", "read", "write", "writer_for"]
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,14 @@ def write(poses: Poses, path: str | Path) -> list[str]:
     Returns what the container could not keep, one line each. The file appears as a whole or not at all.
     Raises InputError for a container that is not written, or cannot hold these poses.
     """
-    path = Path(path)
-    written = [container for container in CONTAINERS if container.write is not None]
-    for container in written:
-        if container.suffix == path.suffix.lower() and container.write is not None:
-            return container.write(poses, path)
-    kinds = ", ".join(container.suffix or "no suffix (OpenPose folder)" for container in written)
-    raise InputError(f"the kind of {path}", expected=f"one of {kinds}", got=path.suffix)
+    return writer_for(path)(poses, Path(path))
+
+
+def writer_for(path: str | Path) -> Callable[[Poses, Path], list[str]]:
+    """The function that writes such a file; InputError, with the kinds that are written, if there is none."""
+    suffix = Path(path).suffix.lower()
+    writers = {c.suffix: c.write for c in reversed(CONTAINERS) if c.write is not None}
+    if suffix not in writers:
+        kinds = ", ".join(known or "no suffix (OpenPose folder)" for known in reversed(writers))
+        raise InputError(f"the kind of {path}", expected=f"one of {kinds}", got=suffix)
+    return writers[suffix]
