@@ -27,7 +27,6 @@ def walk(frames=4):
     return Poses(points + np.arange(frames)[:, None, None] * [0.0, 0, 100], card, units="mm", fps=30.0)
 
 
-@pytest.mark.skipif(not (SAMPLES / "motion.npz").exists(), reason="the package does not carry its motion yet")
 def test_it_runs_on_what_the_package_carries_without_torch_and_anny(tmp_path):
     code = (
         "import sys; from skelbridge.demo import main\n"
@@ -44,13 +43,10 @@ def test_it_runs_on_what_the_package_carries_without_torch_and_anny(tmp_path):
     assert max(map(len, run.stdout.splitlines())) < 140
 
 
-@pytest.mark.skipif(not (SAMPLES / "motion.npz").exists(), reason="the package does not carry its motion yet")
 def test_on_the_carried_motion_converting_beats_renaming(tmp_path, capsys):
     assert main(["--out", str(tmp_path)]) == 0
     rows = [
-        line.split()
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith(("  smpl_24", "  h36m_17"))
+        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("  smpl_24", "  h36m_17"))
     ]
     for row in rows[:2]:
         renaming, ours = map(float, (row[7], row[8]))
