@@ -1,4 +1,5 @@
-# make demo   sets everything up and converts poses (INPUT=file for your own); pictures go to out/demo
+# make demo   sets everything up and converts poses; pictures go to out/demo
+#             (INPUT=file for your own, FROM=format where the file does not say it)
 # make test   sets everything up and runs the tests
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +22,7 @@ $(VENV)/test.done: pyproject.toml $(VENV)/demo.done
 TORCH ?= torch==2.13.0
 
 demo: $(VENV)/demo.done
-	$(BIN)/python -m skelbridge.demo $(if $(INPUT),--input "$(INPUT)")
+	$(BIN)/python -m skelbridge.demo $(if $(INPUT),--input "$(INPUT)") $(if $(FROM),--from "$(FROM)")
 
 test: $(VENV)/test.done
 	$(BIN)/ruff check .

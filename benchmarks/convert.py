@@ -86,7 +86,9 @@ def cold() -> None:
         "import time; import skelbridge.convert as c; t = time.perf_counter(); "
         f"c.Converter('{SOURCE}', '{TARGET}').solution; print(time.perf_counter() - t)"
     )
-    first = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(5))
+    first = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(5)
+    )
     print(f"first Converter of a process, after the import: {first * 1e3:.0f} ms   wanted under 100 ms")
 
 

@@ -5,7 +5,7 @@
 (2) Real people recorded in a large format: some joints are shown, the others asked for.
 
 Without folders of motion capture and recordings, (1) uses random poses alone and (2) is left out, and both say so.
---write puts the result into docs/fidelity.md and the README.
+--write puts the result into docs/fidelity.md and README.md.
 """
 
 from __future__ import annotations
@@ -34,24 +34,29 @@ from skelbridge.skeletons import formats, skeleton
 ROOT = Path(__file__).parents[1]
 #: Formats of bodies: no hands or whole bodies, whose many fingers and lips would rule every mean.
 MOST_JOINTS = 60
-SHOWN = [("coco_17", "smpl_24"), ("coco_17", "h36m_17"), ("mediapipe_pose_33", "h36m_17"), ("body_25", "smpl_24"),
-         ("h36m_17", "coco_17"), ("smpl_24", "h36m_17"), ("kinect_v2_25", "coco_17"), ("cmu_mocap_31", "smpl_24")]  # fmt: skip
+SHOWN = [
+    ("coco_17", "smpl_24"),
+    ("coco_17", "h36m_17"),
+    ("mediapipe_pose_33", "h36m_17"),
+    ("body_25", "smpl_24"),
+    ("h36m_17", "coco_17"),
+    ("smpl_24", "h36m_17"),
+    ("kinect_v2_25", "coco_17"),
+    ("cmu_mocap_31", "smpl_24"),
+]
 #: Real cases: what is shown of each format; everything else is asked for.
 LIMBS = ["hip", "knee", "ankle", "shoulder", "elbow", "wrist"]
+LIMB_JOINTS = [f"{side}_{joint}" for side in ("left", "right") for joint in LIMBS]
 CASES: dict[str, dict[str, list[str] | str | None]] = {
     "cmu_mocap_31": {
-        "limbs and head": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["head"],
+        "limbs and head": [*LIMB_JOINTS, "head"],
         "all but the trunk": None,  # the trunk's joints below are hidden, the rest shown
     },
     "plug_in_gait_39": {"all but one marker": "each"},
-    **dict.fromkeys(
-        ("halpe_26", "panoptic_19"),
-        {"limbs and nose": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["nose"]},
-    ),
-    **dict.fromkeys(
-        ("h36m_17", "mpi_inf_3dhp_17"),
-        {"limbs and head": [f"{s}_{j}" for s in ("left", "right") for j in LIMBS] + ["head"]},
-    ),
+    "halpe_26": {"limbs and nose": [*LIMB_JOINTS, "nose"]},
+    "panoptic_19": {"limbs and nose": [*LIMB_JOINTS, "nose"]},
+    "h36m_17": {"limbs and head": [*LIMB_JOINTS, "head"]},
+    "mpi_inf_3dhp_17": {"limbs and head": [*LIMB_JOINTS, "head"]},
 }
 TRUNK = ["pelvis", "spine1", "spine2", "thorax", "neck"]
 ENOUGH = 200
@@ -125,7 +130,7 @@ def recordings(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
                 continue
             known = poses.skeleton.id in CASES and poses.points.ndim == 3 and "LSTM" not in file.name
             factor = {"mm": 1.0, "m": 1000.0, "cm": 10.0}.get(poses.units)
-            if known and factor is not None and not ("filt" in file.name):
+            if known and factor is not None and "filt" not in file.name:
                 found[poses.skeleton.id][file.parent.name].append(poses.points * factor)
     return found
 
@@ -138,7 +143,10 @@ def few_frames(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
             values = np.array(person["joints19"], dtype=float).reshape(19, 4)
             points = np.where(values[:, 3:] > 0.1, values[:, :3] * 10, np.nan)
             found["panoptic_19"]["all"].append(points[None])
-    for name, files in {"h36m_17": "h36m/test_h36m_body3d.npz", "mpi_inf_3dhp_17": "mpi_inf_3dhp/*.npz"}.items():
+    for name, files in {
+        "h36m_17": "h36m/test_h36m_body3d.npz",
+        "mpi_inf_3dhp_17": "mpi_inf_3dhp/*.npz",
+    }.items():
         for file in sorted(folder.glob(files)):
             with np.load(file, allow_pickle=False) as archive:
                 found[name]["all"].append(archive["S"][..., :3].astype(float) * 1000)
@@ -146,7 +154,10 @@ def few_frames(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
 
 
 def real(folder: Path) -> Iterator[str]:
-    yield "| format | shown | person | frames | joints | ours | renaming | ours, same joints | least squares of others | expected | measured / expected |"
+    yield (
+        "| format | shown | person | frames | joints | ours | renaming | ours, same joints | least squares of others"
+        " | expected | measured / expected |"
+    )
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for name, people in sorted([*recordings(folder).items(), *few_frames(folder).items()]):
         for case, visible in CASES[name].items():
@@ -186,19 +197,10 @@ def real_row(name: str, case: str, person: str, frames: int, pair: PairFidelity)
 
 def report(folders: list[Path], real_folder: Path | None, bodies: int) -> Iterator[str]:
     clips = held_out(folders) if folders else []
-    built = shipped_bridge().certificate
     yield "## Virtual bodies that the bridge has not seen\n"
     kinds = {f"held-out {suffix[1:].upper()}": [c for c in clips if c.suffix == suffix] for suffix in (".bvh", ".amc")}
-    yield (
-        f"{bodies:,} bodies a row, each of another shape, {built['random_share']:.0%} of them in random poses and the"
-        f" others in poses of motion capture that the bridge was not built from: "
-        + ", ".join(f"{len(files)} clips ({name})" for name, files in kinds.items())
-        + f". The bridge was built from {built['bodies']:,} bodies and {len(built['motions'])} other clips, all BVH: the AMC"
-        " clips are of other people, recorded and solved differently. Errors are rms in mm on a body of 1.7 m; the"
-        " body's own joints are the truth, so this checks the bridge, not the placements.\n"
-        if clips
-        else f"{bodies:,} bodies in random poses ONLY: no motion capture was given (--motions).\n"
-    )
+    nothing = f"{bodies:,} bodies in random poses ONLY: no motion capture was given.\n"
+    yield about(bodies, kinds) if clips else nothing
     sets = {name: files for name, files in kinds.items() if files} or {"random poses": []}
     yield from virtual({name: test_moments(files, bodies) for name, files in sets.items()})
     yield "\n## Real people\n"
@@ -207,6 +209,18 @@ def report(folders: list[Path], real_folder: Path | None, bodies: int) -> Iterat
     else:
         yield f"Cases of fewer than {ENOUGH} frames are indicative. Errors are rms in mm.\n"
         yield from real(real_folder)
+
+
+def about(bodies: int, kinds: dict[str, list[Path]]) -> str:
+    built = shipped_bridge().certificate
+    return (
+        f"{bodies:,} bodies a row, each of another shape, {built['random_share']:.0%} of them in random poses and the "
+        "others in poses of motion capture that the bridge was not built from: "
+        f"{', '.join(f'{len(files)} clips ({name})' for name, files in kinds.items())}. "
+        f"The bridge was built from {built['bodies']:,} bodies and {len(built['motions'])} other clips, all BVH: the AMC "
+        "clips are of other people, recorded and solved differently. Errors are rms in mm on a body of 1.7 m; the "
+        "body's own joints are the truth, so this checks the bridge, not the placements.\n"
+    )
 
 
 def folder_from_environment() -> Path | None:
@@ -234,6 +248,15 @@ def main() -> None:
     lines = printed(report(options.motions, options.real, options.bodies))
     if options.write:
         write_block(ROOT / "docs" / "fidelity.md", "fidelity", lines)
+        write_block(ROOT / "README.md", "headline", headline(lines))
+
+
+def headline(lines: list[str]) -> list[str]:
+    """The tables' heads, the rows over all pairs, and the real cases that carry weight."""
+    tables = [line for line in lines if line.startswith("|")]
+    chosen = [row for row in tables if "indicative" not in row and "→" not in row]
+    second = next((i for i, row in enumerate(chosen) if row.startswith("| format")), len(chosen))
+    return [*chosen[:second], "", *chosen[second:]]
 
 
 if __name__ == "__main__":

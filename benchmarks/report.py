@@ -13,4 +13,6 @@ def write_block(path: Path, name: str, lines: list[str]) -> None:
     if start not in text or end not in text:
         raise ValueError(f"{path} has no markers for {name!r}: expected {start} and {end}")
     block = "\n".join([start, *lines, end])
-    path.write_text(re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S), encoding="utf-8")
+    path.write_text(
+        re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S), encoding="utf-8"
+    )

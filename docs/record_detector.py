@@ -57,9 +57,7 @@ def main(folder: Path) -> None:
 
 def rows(landmarks: list) -> list[list[float]]:
     """MediaPipe landmarks as rows of x, y, z, visibility."""
-    return [
-        [round(value, 6) for value in (point.x, point.y, point.z, point.visibility)] for point in landmarks
-    ]
+    return [[round(value, 6) for value in (point.x, point.y, point.z, point.visibility)] for point in landmarks]
 
 
 if __name__ == "__main__":

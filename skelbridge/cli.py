@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     turn.add_argument("--to", required=True, metavar="FORMAT", help="target format")
     turn.add_argument("--from", dest="source", metavar="FORMAT", help="source format, where the file does not say it")
     turn.add_argument("--side", choices=["left", "right"], help="which hand, for a one-hand format")
-    turn.add_argument("--noise", type=float, default=5.0, help="expected input error, mm on a body of 1.7 m (default 5)")
+    turn.add_argument(
+        "--noise", type=float, default=5.0, help="expected input error, mm on a body of 1.7 m (default 5)"
+    )
     turn.add_argument("--max-error", type=float, default=75.0, help="joints expected to be worse are left out, mm")
     turn.add_argument("--fps", type=float, help="frames a second, where the file does not say it")
     turn.add_argument("--partial", action="store_true", help="read what is there of a file that was cut off")
@@ -63,10 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("source")
     explain.add_argument("target")
     explain.add_argument("--side", choices=["left", "right"])
-    explain.add_argument("--png", type=Path, help="also save the weights and both skeletons as a picture (needs [plot])")
+    explain.add_argument(
+        "--png", type=Path, help="also save the weights and both skeletons as a picture (needs [plot])"
+    )
     explain.set_defaults(run=_explain)
 
-    build = commands.add_parser("build-bridge", help="build the moment matrix from motions and random poses (needs [body])")
+    build = commands.add_parser(
+        "build-bridge", help="build the moment matrix from motions and random poses (needs [body])"
+    )
     build.add_argument("--motions", type=Path, nargs="*", default=[], help="BVH or ASF/AMC files, or folders of them")
     build.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="clips to leave out, by file name")
     build.add_argument("--bodies", type=int, default=40_000, help="how many bodies (default 40,000)")
@@ -75,10 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
     build.set_defaults(run=_build_bridge)
 
-    motion = commands.add_parser("build-motion", help="put a clip on a virtual body, as the demo's sample (needs [body])")
+    motion = commands.add_parser(
+        "build-motion", help="put a clip on a virtual body, as the demo's sample (needs [body])"
+    )
     motion.add_argument("clip", type=Path, help="BVH or AMC file")
     motion.add_argument("out", type=Path, help="npz file to write")
     motion.add_argument("--seed", type=int, default=0, help="which body")
+    motion.add_argument("--source", required=True, help="what the clip is, and its licence")
     motion.set_defaults(run=_build_motion)
     return parser
 
@@ -107,7 +116,8 @@ def _with_a_side(card: Skeleton) -> Skeleton:
 def _print_card(card: Skeleton) -> None:
     from skelbridge.drawing import draw_text
 
-    print(f"{card.id}: {card.title}\n{len(card)} joints, usually {card.dims}D; aliases: {', '.join(card.aliases) or 'none'}\n")
+    aliases = ", ".join(card.aliases) or "none"
+    print(f"{card.id}: {card.title}\n{len(card)} joints, usually {card.dims}D; aliases: {aliases}\n")
     width = max(len(name) for name in card.names)
     for index, joint in enumerate(card.joints):
         at = " ".join(f"{weight:+.2f} {name}" for name, weight in joint.at.items()) or "no place"
@@ -155,7 +165,8 @@ def _summary(converter: Converter) -> str:
     lost = [name for name, s in zip(converter.target.names, status, strict=True) if s == "not estimable"]
     known = converter.expected_error[status != "not estimable"]
     error = f"; expected error {np.sqrt(np.mean(known**2)):.0f} mm rms on a body of 1.7 m" if len(known) else ""
-    text = f"{(status == 'same point').sum()} joints copied, {(status == 'estimated').sum()} estimated, {len(lost)} left out{error}"
+    copied, estimated = (status == "same point").sum(), (status == "estimated").sum()
+    text = f"{copied} joints copied, {estimated} estimated, {len(lost)} left out{error}"
     return text + (f"\nleft out: {', '.join(lost[:12])}{' ...' if len(lost) > 12 else ''}" if lost else "")
 
 
@@ -175,17 +186,24 @@ def _build_bridge(options: argparse.Namespace) -> None:
 
     out = options.out or SHIPPED
     bridge = build_bridge(
-        options.motions, bodies=options.bodies, random_share=options.random_share, seed=options.seed, exclude=options.exclude
+        options.motions,
+        bodies=options.bodies,
+        random_share=options.random_share,
+        seed=options.seed,
+        exclude=options.exclude,
     )
     bridge.save(out)
     certificate = bridge.certificate
-    print(f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks")
+    print(
+        f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks"
+    )
 
 
 def _build_motion(options: argparse.Namespace) -> None:
     from skelbridge.body.build import build_motion
 
-    print(f"{options.out}: {build_motion(options.clip, options.out, seed=options.seed)} frames")
+    frames = build_motion(options.clip, options.out, source=options.source, seed=options.seed)
+    print(f"{options.out}: {frames} frames")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ pose. It holds for 3D points and for 2D points of a camera that is far away comp
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skelbridge.bridge import Bridge, Relation, Solution, shipped_bridge
 from skelbridge.bridge.apply import (
@@ -231,7 +231,9 @@ class Converter:
         """Convert poses and give only the points, (..., T, D): see __call__."""
         return self._convert(points, confidence, out)[1]
 
-    def _convert(self, points: Any, confidence: Any, out: Any) -> tuple[Any, Any, NDArray[np.intp] | None, list[Solution]]:
+    def _convert(
+        self, points: Any, confidence: Any, out: Any
+    ) -> tuple[Any, Any, NDArray[np.intp] | None, list[Solution]]:
         """Points as (N, S, D), the result (..., T, D), which solution each frame took (None: all the first)."""
         if not is_torch(points):
             points = np.asarray(points)
@@ -273,7 +275,9 @@ class Converter:
         with np.errstate(invalid="ignore"):
             if values.size and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
                 raise InputError(
-                    "confidence", expected="values in [0, 1]", got=f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+                    "confidence",
+                    expected="values in [0, 1]",
+                    got=f"{np.nanmin(values):g} to {np.nanmax(values):g}",
                 )
             levels = sum((values >= least).astype(np.uint8) for least, _ in CONFIDENCE_LEVELS)
         return np.asarray(levels, dtype=np.uint8).reshape(-1, len(self.source))
@@ -361,8 +365,8 @@ class Report:
         width = max(len(row.joint) for row in self.rows)
         head = f"{'joint':<{width}}  {'status':<13} {'error':>6} {'bridge':>6} {'place':>6} {'noise':>6}  sources"
         lines = [
-            f"{r.joint:<{width}}  {r.status:<13} {r.expected_error:6.1f} {r.bridge:6.1f} {r.placement:6.1f} {r.noise:6.1f}"
-            f"  {r.sources}"
+            f"{r.joint:<{width}}  {r.status:<13} {r.expected_error:6.1f} {r.bridge:6.1f} {r.placement:6.1f} "
+            f"{r.noise:6.1f}  {r.sources}"
             for r in self.rows
         ]
         return "\n".join([self.title, head, *lines])
@@ -391,7 +395,9 @@ def _sided(source: str | Skeleton, target: str | Skeleton, side: Side | None) ->
     pair = [skeleton(source), skeleton(target)]
     hands = [s for s in pair if s.one_hand]
     if side is not None and not hands:
-        raise InputError("side", expected="a format of one hand", got=f"{pair[0]} and {pair[1]}", mend="Leave side= out.")
+        raise InputError(
+            "side", expected="a format of one hand", got=f"{pair[0]} and {pair[1]}", mend="Leave side= out."
+        )
     if side is None and len(hands) == 2:
         given = {s.side for s in hands if s.side}
         side = given.pop() if len(given) == 1 else "left" if not given else None
@@ -404,7 +410,9 @@ def _sample(points: Any) -> NDArray:
     if points.ndim > 2:
         points = points.reshape(-1, *points.shape[-2:])[:: max(1, points[..., 0, 0].numel() // 1000)]
     if str(points.dtype) not in ("torch.float32", "torch.float64"):
-        raise InputError("points", expected="float32 or float64", got=points.dtype, mend="Convert them: points.float().")
+        raise InputError(
+            "points", expected="float32 or float64", got=points.dtype, mend="Convert them: points.float()."
+        )
     return to_numpy(points)
 
 
@@ -438,12 +446,12 @@ def _mean_confidence(confidence: NDArray, shares: list[NDArray], codes: NDArray[
     """The sources' confidence averaged with the shares of each frame's solution, (N, T)."""
     known = np.nan_to_num(confidence)
     if codes is None:
-        return known @ shares[0].T
+        return np.minimum(known @ shares[0].T, 1)
     result = np.zeros((len(known), len(shares[0])))
     for code, share in enumerate(shares):
         members = codes == code
         result[members] = known[members] @ share.T
-    return result
+    return np.minimum(result, 1)  # a mean of ones can round to more
 
 
 def _nothing(targets: int, sources: int) -> Solution:

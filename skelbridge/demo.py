@@ -37,12 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 for success, 2 for bad input (one message, no traceback)."""
     parser = argparse.ArgumentParser(prog="python -m skelbridge.demo", description=__doc__.partition("\n")[0])
     parser.add_argument("--input", type=Path, help="a pose file of your own, or a folder of OpenPose JSON")
-    parser.add_argument(
-        "--from", dest="source", metavar="FORMAT", help="its format, if the file does not say"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder for the pictures (out/demo)"
-    )
+    parser.add_argument("--from", dest="source", metavar="FORMAT", help="its format, if the file does not say")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the pictures (out/demo)")
     options = parser.parse_args(arguments)
     try:
         need("matplotlib", "plot")
@@ -113,7 +109,9 @@ def read_motion(path: Path) -> tuple[NDArray[np.float64], float | None]:
         names, points = tuple(map(str, file["names"])), file["landmarks"].astype(float)
         fps = float(file["fps"]) if "fps" in file else None
     if names != landmarks().names:
-        raise FileFormatError(f"the motion {path} was made for other landmarks", mend="Run docs/record_motion.py.")
+        raise FileFormatError(
+            f"the motion {path} was made for other landmarks", mend="Make it anew: skelbridge build-motion."
+        )
     return points, fps
 
 
@@ -194,9 +192,7 @@ def convert_all(poses: Poses, targets: Sequence[str]) -> list[Poses]:
         expected = f"{_rms(errors[known]):.0f}" if known.any() else "-"
         counts = [str(len(errors)), str(known.sum()), str((~known).sum())]
         rows.append([str(converter.target), *counts, expected, _worst(converter, errors)])
-        converted.append(
-            replace(poses, points=out.points, confidence=out.confidence, skeleton=converter.target)
-        )
+        converted.append(replace(poses, points=out.points, confidence=out.confidence, skeleton=converter.target))
     print("Expected rms errors in mm on a body of 1.7 m.\n")
     print_table("into|joints|found|left out|expected|worst", rows)
     return converted
@@ -213,9 +209,7 @@ def _root_mean_square(values: NDArray) -> NDArray:
     """Over all axes but the last; NaN where a column has no number."""
     flat = np.asarray(values, dtype=float).reshape(-1, np.shape(values)[-1])
     count = np.isfinite(flat).sum(axis=0)
-    return np.sqrt(
-        np.divide(np.nansum(flat**2, axis=0), count, out=np.full(flat.shape[1], np.nan), where=count > 0)
-    )
+    return np.sqrt(np.divide(np.nansum(flat**2, axis=0), count, out=np.full(flat.shape[1], np.nan), where=count > 0))
 
 
 def _joint_errors(points: NDArray, truth: NDArray) -> NDArray:

@@ -21,7 +21,10 @@ class SkelbridgeError(Exception):
 
     def __init__(self, what: str, *, expected: object = None, got: object = None, mend: str | None = None):
         self.what, self.expected, self.got, self.mend = what, expected, got, mend
-        sides = [f"expected {expected}" if expected is not None else "", f"got {got}" if got is not None else ""]
+        sides = [
+            f"expected {expected}" if expected is not None else "",
+            f"got {got}" if got is not None else "",
+        ]
         found = ", ".join(side for side in sides if side)
         text = f"{what}: {found}." if found else f"{what}."
         super().__init__(f"{text} {mend}" if mend else text)

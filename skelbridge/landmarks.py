@@ -36,7 +36,9 @@ def read_toml(path: Path) -> dict:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CardError(f"the card {path} cannot be read", got=error, mend="It must be a TOML file in UTF-8.") from error
+        raise CardError(
+            f"the card {path} cannot be read", got=error, mend="It must be a TOML file in UTF-8."
+        ) from error
 
 
 class Landmark(BaseModel):
@@ -119,7 +121,11 @@ def read_landmarks(path: Path) -> Landmarks:
     for landmark in listed:
         if landmark.name.startswith("right_"):
             raise CardError(f"landmark {landmark.name!r} in {path}", mend="List the left one; the right one follows.")
-        names += [landmark.name] if mirrored_name(landmark.name) == landmark.name else [landmark.name, mirrored_name(landmark.name)]
+        names += (
+            [landmark.name]
+            if mirrored_name(landmark.name) == landmark.name
+            else [landmark.name, mirrored_name(landmark.name)]
+        )
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise CardError(f"landmarks listed twice in {path}", got=twice)

@@ -25,9 +25,7 @@ MILLIMETRES: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": 
 SAMPLED = 1000
 
 
-def check_points(
-    points: NDArray[Any], skeleton: Skeleton, what: str = "points", *, finite: bool = False
-) -> None:
+def check_points(points: NDArray[Any], skeleton: Skeleton, what: str = "points", *, finite: bool = False) -> None:
     """Raise InputError unless `points` can be poses of `skeleton`: floats of shape (..., joints, 2 or 3).
 
     Refused as well is an array whose three columns look like x, y, score (judged on at most 1,000 poses, so
@@ -50,9 +48,7 @@ def check_points(
         )
     if points.shape[-1] not in (2, 3):
         mend = "Pass the score as confidence=, shape (..., joints)." if points.shape[-1] == 4 else None
-        raise InputError(
-            what, expected="2 or 3 coordinates in the last axis", got=points.shape[-1], mend=mend
-        )
+        raise InputError(what, expected="2 or 3 coordinates in the last axis", got=points.shape[-1], mend=mend)
     if looks_like_scores(points):
         raise InputError(
             f"the third column of {what}",
@@ -76,9 +72,7 @@ def _mend_joint_count(shape: tuple[int, ...], skeleton: Skeleton) -> str:
     if len(shape) >= 2 and shape[-1] == joints:
         return "The axes seem swapped: points.swapaxes(-1, -2)."
     if shape and shape[-1] in (2 * joints, 3 * joints):
-        return (
-            f"The joints seem flattened: points.reshape(*points.shape[:-1], {joints}, {shape[-1] // joints})."
-        )
+        return f"The joints seem flattened: points.reshape(*points.shape[:-1], {joints}, {shape[-1] // joints})."
     if len(shape) < 2:
         return "The last two axes are joints and coordinates."
     same = [card.id for card in formats() if len(card) == shape[-2]]
@@ -167,9 +161,7 @@ class Poses:
         """
         lead = self.points.shape[:-2]
         if len(lead) > 2:
-            raise InputError(
-                "points", expected="frames and people as leading axes", got=f"shape {self.points.shape}"
-            )
+            raise InputError("points", expected="frames and people as leading axes", got=f"shape {self.points.shape}")
         full = {0: (1, 1), 1: (*lead, 1), 2: lead}[len(lead)]
         confidence = self.confidence
         if confidence is not None:
@@ -220,9 +212,7 @@ class Poses:
         converter = Converter(self.skeleton, format, **options)
         out = converter(self.points, confidence=self.confidence)
         meta = {**self.meta, "converted_from": str(self.skeleton), "expected_error": out.expected_error}
-        return replace(
-            self, points=out.points, skeleton=converter.target, confidence=out.confidence, meta=meta
-        )
+        return replace(self, points=out.points, skeleton=converter.target, confidence=out.confidence, meta=meta)
 
     def save(self, path: str | Path, **options: Any) -> list[str]:
         """Write to a file, the container chosen by the suffix; returns what the container could not keep."""

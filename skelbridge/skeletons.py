@@ -97,7 +97,8 @@ class Skeleton(BaseModel):
         """Position of a joint, or UnknownNameError with the nearest names."""
         if name not in self._positions:
             raise UnknownNameError(
-                f"{self} has no joint {name!r}", expected=f"one of its {len(self)} joints, such as {nearest(name, self.names)}"
+                f"{self} has no joint {name!r}",
+                expected=f"one of its {len(self)} joints, such as {nearest(name, self.names)}",
             )
         return self._positions[name]
 
@@ -127,7 +128,8 @@ class Skeleton(BaseModel):
             )
         if self.one_hand and self.side is None:
             raise InputError(
-                f"{self.id} is a hand without a side", mend=f'Say side="left" or side="right", or write "{self.id}:left".'
+                f"{self.id} is a hand without a side",
+                mend=f'Say side="left" or side="right", or write "{self.id}:left".',
             )
         return landmarks().matrix([joint.at for joint in self.joints])
 
@@ -217,7 +219,9 @@ def read_card(path: str | Path) -> Skeleton:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"
-        raise CardError(f"the skeleton card {path}, field {where}", got=first["msg"], mend="See docs/cards.md.") from error
+        raise CardError(
+            f"the skeleton card {path}, field {where}", got=first["msg"], mend="See docs/cards.md."
+        ) from error
 
 
 def card_paths() -> dict[str, Path]:

@@ -123,9 +123,7 @@ def c3d_bytes(
 
     def parameter(name: str, kind: int, dims: list[int], content: bytes) -> bytes:
         body = struct.pack("bB", kind, len(dims)) + bytes(dims) + content + b"\0"
-        return (
-            struct.pack("bb", len(name), 1) + name.encode() + struct.pack(order + "h", 2 + len(body)) + body
-        )
+        return struct.pack("bb", len(name), 1) + name.encode() + struct.pack(order + "h", 2 + len(body)) + body
 
     frames, count, _ = points.shape
     width = max(map(len, [*labels, extra]))
@@ -208,24 +206,18 @@ def _npy(folder: Path) -> Path:
 
 def _results(folder: Path) -> Path:
     row = np.arange(51) / 51
-    return _json(
-        folder / "r.json", [{"image_id": "0.jpg", "category_id": 1, "keypoints": row.tolist(), "score": 2.5}]
-    )
+    return _json(folder / "r.json", [{"image_id": "0.jpg", "category_id": 1, "keypoints": row.tolist(), "score": 2.5}])
 
 
 def _mmpose(folder: Path) -> Path:
     person = {"keypoints": np.ones((17, 2)).tolist(), "keypoint_scores": [0.5] * 17}
-    return _json(
-        folder / "m.json", [{"frame_id": 0, "instances": [person]}, {"frame_id": 1, "instances": []}]
-    )
+    return _json(folder / "m.json", [{"frame_id": 0, "instances": [person]}, {"frame_id": 1, "instances": []}])
 
 
 def _mediapipe(folder: Path) -> Path:
     rows = np.full((33, 4), 0.25).tolist()
     frames = [{"landmarks": rows, "world_landmarks": rows}]
-    return _json(
-        folder / "p.json", {"format": "mediapipe_pose_33", "width": 640, "height": 480, "frames": frames}
-    )
+    return _json(folder / "p.json", {"format": "mediapipe_pose_33", "width": 640, "height": 480, "frames": frames})
 
 
 def _openpose(folder: Path) -> Path:

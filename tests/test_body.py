@@ -101,13 +101,9 @@ def anny_landmarks(body: VirtualBody, poses: NDArray, shapes: Shapes) -> NDArray
             index, first, last = (body.bones.index(f"{name}.{side}") for name in (bone, start, end))
             for n in range(len(shapes)):
                 wanted = body.reference_heads[last] - body.reference_heads[first]
-                turned[n, index] @= Rotation.align_vectors(wanted, heads[n, last] - heads[n, first])[
-                    0
-                ].as_matrix()
+                turned[n, index] @= Rotation.align_vectors(wanted, heads[n, last] - heads[n, first])[0].as_matrix()
     deltas = torch.eye(4, dtype=torch.float64).repeat(len(shapes), len(body.bones), 1, 1)
-    deltas[:, :, :3, :3] = torch.as_tensor(
-        axes.T @ turned @ axes @ rest["rest_bone_poses"][..., :3, :3].numpy()
-    )
+    deltas[:, :, :3, :3] = torch.as_tensor(axes.T @ turned @ axes @ rest["rest_bone_poses"][..., :3, :3].numpy())
     posed = model(pose_parameters=deltas, pose_parameterization="world-orient", **arguments)
     vertices = 1000 * posed["vertices"].numpy() @ axes.T
     posed_heads = 1000 * posed["bone_poses"][..., :3, 3].numpy() @ axes.T
@@ -140,9 +136,7 @@ def test_mirrored_poses_give_mirrored_landmarks(body: VirtualBody) -> None:
     rng = np.random.default_rng(1)
     shapes, poses = sample_shapes(body, 3, rng), random_poses(body, 3, rng)
     flip = np.diag([-1.0, 1, 1])
-    face = shapes.face[
-        :, [body.faces.index(mirrored_shape(f"facial_action:{name}")[14:]) for name in body.faces]
-    ]
+    face = shapes.face[:, [body.faces.index(mirrored_shape(f"facial_action:{name}")[14:]) for name in body.faces]]
     mirrored = Shapes(shapes.phenotypes, shapes.local_changes, face)
     np.testing.assert_allclose(
         body.landmarks(flip @ poses[:, body.mirror] @ flip, mirrored),
@@ -165,9 +159,7 @@ def test_a_small_landmark_file_can_be_read_off(small: Landmarks) -> None:
     assert rest.shape == (2, 6, 3)
     assert rest[0, small.index("left_elbow"), 0] > 100  # x is the body's left
     assert rest[0, small.index("left_foot"), 1] < -600  # y is up, the origin in the pelvis
-    np.testing.assert_allclose(
-        rest[:, small.index("right_elbow")], rest[:, small.index("left_elbow")] * [-1, 1, 1]
-    )
+    np.testing.assert_allclose(rest[:, small.index("right_elbow")], rest[:, small.index("left_elbow")] * [-1, 1, 1])
 
 
 @pytest.mark.parametrize(
@@ -327,10 +319,7 @@ def assert_limbs_point_alike(body: VirtualBody, path: Path) -> None:
     heads = body.heads(poses, sample_shapes(body, len(poses), np.random.default_rng(0), faces=False))
     for (first, last), (start, end) in LIMB_SEGMENTS.items():
         for letter, side in zip("LR", joints.sides, strict=True):
-            seen = (
-                heads[:, body.bones.index(f"{last}.{letter}")]
-                - heads[:, body.bones.index(f"{first}.{letter}")]
-            )
+            seen = heads[:, body.bones.index(f"{last}.{letter}")] - heads[:, body.bones.index(f"{first}.{letter}")]
             recorded = points[:, getattr(side, end)] - points[:, getattr(side, start)]
             assert angles_between(seen, recorded).max() < 5, (first, letter)
 

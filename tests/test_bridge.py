@@ -48,7 +48,7 @@ def test_moments_do_not_see_rigid_motion_or_size():
 
 def test_moments_are_mirror_symmetric_to_the_last_bit():
     M = moments(*bodies(30))
-    assert (M == M[np.ix_(MIRROR, MIRROR)]).all()
+    assert (M[np.ix_(MIRROR, MIRROR)] == M).all()
     assert (M == M.T).all()
 
 
@@ -90,7 +90,9 @@ def test_closed_form_shares_equally_between_coincident_sources():
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize(("sources", "noise", "penalty"), [(5, 0, 5), (17, 64, 10), (17, 0, 500), (9, 1, 0), (25, 25, 50)])
+@pytest.mark.parametrize(
+    ("sources", "noise", "penalty"), [(5, 0, 5), (17, 64, 10), (17, 0, 500), (9, 1, 0), (25, 25, 50)]
+)
 def test_near_convex_weights_are_the_optimum_that_cvxpy_finds(seed, sources, noise, penalty):
     cp = pytest.importorskip("cvxpy")
     K, b, variance = problem(sources, 4, seed, noise)

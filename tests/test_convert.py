@@ -12,7 +12,12 @@ from skelbridge.convert import Converter, convert
 from skelbridge.errors import InputError, MissingExtraError, SkelbridgeError, UnknownNameError
 from skelbridge.skeletons import Skeleton, formats, skeleton
 
-PAIRS = [("coco_17", "smpl_24"), ("mediapipe_pose_33", "h36m_17"), ("h36m_17", "body_25"), ("smplx_55", "coco_17")]
+PAIRS = [
+    ("coco_17", "smpl_24"),
+    ("mediapipe_pose_33", "h36m_17"),
+    ("h36m_17", "body_25"),
+    ("smplx_55", "coco_17"),
+]
 
 
 def poses(name, count=6, seed=0, side=None):
@@ -35,7 +40,9 @@ def test_conversion_commutes_with_rotation_translation_and_scaling(source, targe
     x = poses(source)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     moved = (x @ turn) * 0.37 + [10, -2000, 5]
-    np.testing.assert_allclose(convert(moved, source, target), convert(x, source, target) @ turn * 0.37 + [10, -2000, 5], atol=1e-6)
+    np.testing.assert_allclose(
+        convert(moved, source, target), convert(x, source, target) @ turn * 0.37 + [10, -2000, 5], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
@@ -57,7 +64,7 @@ def test_mirrored_holes_give_mirrored_holes(source, target):
 def test_weights_are_tied_exactly(source, target):
     c = Converter(source, target)
     W = c.solution.weights
-    assert (W == W[c.target.mirror_index][:, c.source.mirror_index]).all()
+    assert (W[c.target.mirror_index][:, c.source.mirror_index] == W).all()
     np.testing.assert_allclose(np.asarray(c.weights.sum(axis=1)).ravel(), 1, atol=1e-6)
 
 
@@ -99,7 +106,9 @@ def test_any_leading_shape_and_type(shape, dtype, dims):
 
 def test_two_dimensions_are_the_first_two_of_three():
     x = poses("coco_17")
-    np.testing.assert_allclose(convert(x[..., :2], "coco_17", "h36m_17"), convert(x, "coco_17", "h36m_17")[..., :2], atol=1e-9)
+    np.testing.assert_allclose(
+        convert(x[..., :2], "coco_17", "h36m_17"), convert(x, "coco_17", "h36m_17")[..., :2], atol=1e-9
+    )
 
 
 def test_no_frames_give_no_frames():
@@ -288,6 +297,11 @@ def _terms(sources):
 # -- bad input -----------------------------------------------------------------------------------------------------
 
 
+_rng = np.random.default_rng(0)
+#: x, y in pixels and a score, which look like 3D.
+SCORED = np.concatenate([_rng.uniform(0, 640, (50, 17, 2)), _rng.uniform(0, 1, (50, 17, 1))], axis=-1)
+
+
 @pytest.mark.parametrize(
     ("points", "words"),
     [
@@ -298,7 +312,7 @@ def _terms(sources):
         (np.where(np.arange(17)[:, None] == 3, -np.inf, np.ones((2, 17, 3))), ["infinite", "3"]),
         (np.array([["a"] * 3] * 17), ["floats"]),
         (np.zeros((5, 17, 3), dtype=complex), ["complex"]),
-        (np.concatenate([np.random.default_rng(0).uniform(0, 640, (50, 17, 2)), np.random.default_rng(1).uniform(0, 1, (50, 17, 1))], -1), ["score", "confidence"]),
+        (SCORED, ["score", "confidence"]),
     ],
 )  # fmt: skip
 def test_bad_points_give_one_clear_error(points, words):
@@ -326,7 +340,10 @@ def test_unknown_formats_name_the_nearest():
         Converter("coco", "smpl").explain("left_hipp")
 
 
-@pytest.mark.parametrize("out", [np.empty((6, 24, 2)), np.empty((6, 24, 3), np.float32), np.empty((6, 3, 24)).transpose(0, 2, 1), []])
+@pytest.mark.parametrize(
+    "out",
+    [np.empty((6, 24, 2)), np.empty((6, 24, 3), np.float32), np.empty((6, 3, 24)).transpose(0, 2, 1), []],
+)
 def test_bad_out(out):
     with pytest.raises(InputError, match="out="):
         convert(poses("coco_17"), "coco_17", "smpl_24", out=out)

@@ -39,9 +39,7 @@ def some_poses(draw: st.DrawFn, dims: int, people: bool, format: str = "coco_17"
     if dims == 3:
         points[..., 2] += 5  # keeps clear of what looks like a score
     confidence = draw(st.none() | hnp.arrays(np.float64, points.shape[:-1], elements=st.floats(0, 1)))
-    return Poses(
-        points, card, confidence, "px" if dims == 2 else "mm", draw(st.sampled_from([None, 25.0, 29.97]))
-    )
+    return Poses(points, card, confidence, "px" if dims == 2 else "mm", draw(st.sampled_from([None, 25.0, 29.97])))
 
 
 def there_and_back(poses: Poses, path: Path) -> Poses:
@@ -93,9 +91,7 @@ def test_openpose_keeps_points_and_confidence(dims: int, tmp_path: Path) -> None
     def check(poses: Poses) -> None:
         back = there_and_back(poses, tmp_path)
         assert back.skeleton.id == "openpose_25b_25"
-        sure = np.where(
-            np.isnan(poses.points[..., 0]), 0, 1 if poses.confidence is None else poses.confidence
-        )
+        sure = np.where(np.isnan(poses.points[..., 0]), 0, 1 if poses.confidence is None else poses.confidence)
         gone = (np.nan_to_num(poses.points) == 0).all(axis=-1) & (sure == 0)  # (0, 0, 0) says missing
         np.testing.assert_array_equal(back.points, np.where(gone[..., None], np.nan, poses.points))
         np.testing.assert_array_equal(back.confidence, sure)
@@ -185,9 +181,7 @@ def test_what_a_container_cannot_hold_is_refused_or_told(tmp_path: Path) -> None
 
 
 def test_a_skeleton_of_the_file_survives_npz(tmp_path: Path) -> None:
-    own = Skeleton.model_validate(
-        {"id": "mine", "joints": [{"name": "a"}, {"name": "b"}], "edges": [["a", "b"]]}
-    )
+    own = Skeleton.model_validate({"id": "mine", "joints": [{"name": "a"}, {"name": "b"}], "edges": [["a", "b"]]})
     back = there_and_back(Poses(np.ones((4, 2, 3)) * 9, own), tmp_path / "a.npz")
     assert back.skeleton == own
 
@@ -201,9 +195,7 @@ def test_bvh_by_hand(tmp_path: Path) -> None:
     assert (motion.fps, motion.units, len(motion)) == (120.0, None, 2)
     np.testing.assert_allclose(motion.rest_positions()[3], [0, 10, 0])
     p = motion.positions()
-    np.testing.assert_allclose(
-        p[0], motion.rest_positions() + np.array([1, 2, 3])
-    )  # the root's OFFSET is not added
+    np.testing.assert_allclose(p[0], motion.rest_positions() + np.array([1, 2, 3]))  # the root's OFFSET is not added
     np.testing.assert_allclose(p[1, 1], [1 - 5, 2, 3])  # z by 90 degrees takes y to -x
     # Channels in order, each about the axes turned so far: R = R1 R2 R3.
     hips = rotation_product("zxy", np.radians([90.0, 0, 0]))
@@ -250,9 +242,7 @@ def test_amc_radians_and_named_asf(tmp_path: Path) -> None:
     turned = AMC.replace(":DEGREES", ":RADIANS").replace(
         "10 20\n 30", " ".join(map(repr, np.radians([10, 20, 30]).tolist()))
     )
-    turned = turned.replace(
-        "ltibia 40", f"ltibia {np.radians(40)!r}".replace("np.float64(", "").replace(")", "")
-    )
+    turned = turned.replace("ltibia 40", f"ltibia {np.radians(40)!r}".replace("np.float64(", "").replace(")", ""))
     turned = turned.replace("root 1 2 3 0 90 0", f"root 1 2 3 0 {np.pi / 2!r} 0")
     path.write_text(turned)
     np.testing.assert_allclose(asf_amc.read_motion(path, asf).positions(), degrees, atol=1e-12)
@@ -389,9 +379,7 @@ def test_openpose_people_parts_and_ambiguity(tmp_path: Path) -> None:
         }
 
     for frame, people in enumerate([[person(1), person(2)], [], [person(3)]]):
-        (tmp_path / f"v_{frame:012d}_keypoints.json").write_text(
-            json.dumps({"version": 1.3, "people": people})
-        )
+        (tmp_path / f"v_{frame:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": people}))
     poses = read(tmp_path)
     assert (poses.points.shape, poses.skeleton.id) == ((3, 2, 25, 2), "body_25")
     assert "BODY_25B" in " ".join(poses.notes)

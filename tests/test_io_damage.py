@@ -113,9 +113,7 @@ def test_every_cut_of_the_head_is_an_error_or_poses(kind: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", sorted({container.suffix for container in CONTAINERS} - {""}))
-@pytest.mark.parametrize(
-    "content", [b"", b"\n\n", b"\0" * 5000, b"\x89PNG\r\n\x1a\n" + b"x" * 2000, b"hello world"]
-)
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\0" * 5000, b"\x89PNG\r\n\x1a\n" + b"x" * 2000, b"hello world"])
 def test_empty_and_foreign_content(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
@@ -178,14 +176,10 @@ def peak_of_failing_read(path: Path, format: str | None = None) -> int:
 def test_huge_declared_counts_allocate_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.bvh").write_text(BVH.replace("Frames: 2", "Frames: 99999999999"))
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        stream, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 17, 3)}
-    )
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 17, 3)})
     (tmp_path / "a.npy").write_bytes(stream.getvalue() + b"\0" * 64)
     bomb = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        bomb, {"descr": "<f8", "fortran_order": False, "shape": (2**19, 17, 3)}
-    )
+    np.lib.format.write_array_header_1_0(bomb, {"descr": "<f8", "fortran_order": False, "shape": (2**19, 17, 3)})
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("points.npy", bomb.getvalue() + bytes(2**19 * 17 * 3 * 8))
     data = bytearray(c3d_bytes(np.zeros((2, 2, 3)), ["a", "b"]))

@@ -40,12 +40,7 @@ def test_cmu_mocap_stands_on_the_floor_in_millimetres(real: Path) -> None:
         assert 400 < femur.min() <= femur.max() < 432
         assert np.ptp(lengths(poses.points, poses.skeleton.edge_index), axis=0).max() < 1e-6
         side = poses.joint("left_hip") - poses.joint("right_hip")
-        toes = (
-            poses.joint("left_toe")
-            - poses.joint("left_foot")
-            + poses.joint("right_toe")
-            - poses.joint("right_foot")
-        )
+        toes = poses.joint("left_toe") - poses.joint("left_foot") + poses.joint("right_toe") - poses.joint("right_foot")
         forward = np.cross(side, [0, 1, 0])
         assert np.median(np.sum(forward * toes, axis=-1)) > 0  # left is left
     assert frames == 12822
@@ -113,9 +108,7 @@ def test_c3d_agrees_with_ezc3d(real: Path) -> None:
     ezc3d = pytest.importorskip("ezc3d", reason="ezc3d is not installed")
     for path in some(real, "c3d/**/*.c3d"):
         theirs = ezc3d.c3d(str(path))
-        labels = [
-            label.rpartition(":")[2].strip() for label in theirs["parameters"]["POINT"]["LABELS"]["value"]
-        ]
+        labels = [label.rpartition(":")[2].strip() for label in theirs["parameters"]["POINT"]["LABELS"]["value"]]
         points = theirs["data"]["points"][:3].transpose(2, 1, 0)
         poses = read(path, partial=True)
         names = [joint.native or joint.name for joint in poses.skeleton.joints]

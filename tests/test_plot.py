@@ -236,9 +236,7 @@ def test_the_body_follows_its_landmarks():
 def test_poses_on_a_picture_are_in_its_pixels():
     card = skeleton("coco_17")
     pixels = rest_points("coco_17")[:, :2] * [0.1, -0.1] + [100, 120]
-    figure = plot.plot_on_image(
-        np.zeros((240, 200, 3), np.uint8), {"one": (pixels, card), "two": (pixels, card)}
-    )
+    figure = plot.plot_on_image(np.zeros((240, 200, 3), np.uint8), {"one": (pixels, card), "two": (pixels, card)})
     assert len(figure.axes) == 2
     for axes in figure.axes:
         assert same_points(joints(axes)[0], pixels)
@@ -267,9 +265,7 @@ def test_the_limits_of_the_colours_are_symmetric():
     assert image.norm.vmin == -image.norm.vmax
 
 
-@pytest.mark.parametrize(
-    ("source", "target"), [("coco_wholebody_133", "sapiens_goliath_308"), ("smplx_144", "lsp_14")]
-)
+@pytest.mark.parametrize(("source", "target"), [("coco_wholebody_133", "sapiens_goliath_308"), ("smplx_144", "lsp_14")])
 def test_large_matrices_fit_on_the_page(source, target):
     figure = Converter(source, target).plot()
     boxes = [axes.get_position() for axes in figure.axes]
@@ -288,9 +284,7 @@ def test_an_error_bar_is_as_long_as_the_total_and_divided_by_the_squares_of_its_
 
 
 def test_methods_are_compared_side_by_side_and_gaps_are_said():
-    figure = plot.plot_comparison(
-        ["a", "b"], {"renaming": [30, np.nan], "ours": [10, 12]}, "test", expected=[9, 13]
-    )
+    figure = plot.plot_comparison(["a", "b"], {"renaming": [30, np.nan], "ours": [10, 12]}, "test", expected=[9, 13])
     axes = figure.axes[0]
     widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in axes.containers}
     assert widths == {"renaming": [30, 0], "ours": [10, 12]}

@@ -137,9 +137,7 @@ def test_movement_accepts_the_dataset_and_computes_on_it() -> None:
     dataset = Poses(body(20, 2, dims=2), COCO, fps=50.0, units="px").to_xarray()
     datasets.ValidPosesInputs.validate(dataset)
     velocity = kinematics.compute_velocity(dataset.position)
-    np.testing.assert_allclose(
-        velocity.values[1:-1], np.gradient(dataset.position.values, 1 / 50, axis=0)[1:-1]
-    )
+    np.testing.assert_allclose(velocity.values[1:-1], np.gradient(dataset.position.values, 1 / 50, axis=0)[1:-1])
 
 
 def test_datasets_of_movement_itself_are_read() -> None:

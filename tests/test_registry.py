@@ -193,14 +193,10 @@ def rest_points() -> np.ndarray:
     places |= dict(zip(indices, 1000 * output["vertices"][0].numpy(), strict=True))
 
     def read(point: Landmark) -> np.ndarray:
-        return sum(
-            (weight * places[key] for key, weight in {**point.heads, **point.vertices}.items()), np.zeros(3)
-        )
+        return sum((weight * places[key] for key, weight in {**point.heads, **point.vertices}.items()), np.zeros(3))
 
     points = {point.name: read(point) for point in landmarks().listed}
-    points |= {
-        mirrored_name(name): place * [-1, 1, 1] for name, place in points.items() if name.startswith("left_")
-    }
+    points |= {mirrored_name(name): place * [-1, 1, 1] for name, place in points.items() if name.startswith("left_")}
     return np.array([points[name] for name in landmarks().names])
 
 

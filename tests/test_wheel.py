@@ -20,7 +20,17 @@ print(len(skelbridge.formats()), out.points.shape, numpy.isfinite(out.points).an
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         pytest.fail(f"the wheel cannot be built: {made.stderr[-800:]}")
@@ -29,7 +39,12 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_registry_bridge_and_types(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {"registry/landmarks.toml", "registry/skeletons/coco_17.toml", "bridge/bridge.safetensors", "py.typed"}
+    wanted = {
+        "registry/landmarks.toml",
+        "registry/skeletons/coco_17.toml",
+        "bridge/bridge.safetensors",
+        "py.typed",
+    }
     assert not {name for name in wanted if f"skelbridge/{name}" not in names}
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "registry"))]
 

@@ -14,8 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from skelbridge import __version__
+from skelbridge.body.hierarchy import find_joints
 from skelbridge.body.model import VirtualBody, middle_shapes
 from skelbridge.body.motions import at_frames, load_motions, motion_files, read_motion
+from skelbridge.body.rest import upright
 from skelbridge.body.retarget import retarget
 from skelbridge.body.sample import sample_bodies
 from skelbridge.body.shapes import sample_shapes
@@ -89,18 +91,25 @@ def _rest(body: VirtualBody) -> RestBody:
     return RestBody(body.rest(shape)[0] * scale, body.mesh(pose, shape) * scale, body.triangles)
 
 
-def build_motion(clip: str | Path, out: str | Path, *, seed: int = 0, fps: float = 20.0) -> int:
-    """Write the landmarks of one random body that moves as in a clip, for the demo; the number of frames.
+def build_motion(clip: str | Path, out: str | Path, *, source: str, seed: int = 0, fps: float = 20.0) -> int:
+    """Write the landmarks of one random adult that moves as in a clip, for the demo; the number of frames.
 
-    The npz file holds `landmarks` (frames, landmarks, 3) float16 in mm, `names` and `fps`.
+    The npz file holds `landmarks` (frames, landmarks, 3) float16 in mm on a body of 1.7 m, the pelvis at the origin,
+    `names`, `fps` and `source`: what the clip is, and its licence.
     """
     motion, body = read_motion(clip), VirtualBody()
     step = max(round((motion.fps or 120.0) / fps), 1)
+    motion = upright(motion, find_joints(motion))
     poses = retarget(at_frames(motion, np.arange(1, len(motion), step)), body)
     shape = sample_shapes(body, 1, np.random.default_rng(seed), faces=False)
     points = np.concatenate([body.landmarks(pose, shape) for pose in poses])
+    points = (points - points[:, [body.points.index("pelvis")]]) * (STATURE / body.stature(shape)[0])
     with replacing(Path(out)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
-            file, landmarks=points.astype(np.float16), names=np.array(body.points.names), fps=(motion.fps or 120.0) / step
+            file,
+            landmarks=points.astype(np.float16),  # to half a millimetre
+            names=np.array(body.points.names),
+            fps=(motion.fps or 120.0) / step,
+            source=source,
         )
     return len(points)

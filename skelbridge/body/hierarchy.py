@@ -96,12 +96,9 @@ def _fit(table: dict[str, Any], known: dict[str, int], lacking: list[str]) -> Jo
     def limbs(word: str) -> Limbs:
         side = {"s": word, "i": word[0]}
         roles: dict[str, Any] = {
-            role: look_up(names, role in OPTIONAL, **side)
-            for role, names in {**table["leg"], **table["arm"]}.items()
+            role: look_up(names, role in OPTIONAL, **side) for role, names in {**table["leg"], **table["arm"]}.items()
         }
-        fingers = [
-            tuple(look_up(names, True, **side) for names in finger) for finger in table.get("fingers", [])
-        ]
+        fingers = [tuple(look_up(names, True, **side) for names in finger) for finger in table.get("fingers", [])]
         complete = bool(fingers) and all(index is not None for finger in fingers for index in finger)
         return Limbs(**roles, fingers=tuple(fingers) if complete else ())  # type: ignore[arg-type]
 

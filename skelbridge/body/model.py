@@ -102,9 +102,7 @@ class VirtualBody:
         self.bones: tuple[str, ...] = tuple(self._anny.bone_labels)
         self.parents = np.array([max(parent, -1) for parent in self._anny.bone_parents], dtype=np.intp)
         self.mirror = np.array([self.bones.index(mirrored_bone(bone)) for bone in self.bones], dtype=np.intp)
-        self._vertices, self._combine = _reading(
-            self.points, self.bones, self._vertex_of, self._vertex_mirror
-        )
+        self._vertices, self._combine = _reading(self.points, self.bones, self._vertex_of, self._vertex_mirror)
 
     @property
     def faces(self) -> tuple[str, ...]:

@@ -40,9 +40,7 @@ def read_motion(path: str | Path) -> Motion:
         return bvh.read_motion(path)
     if path.suffix.lower() == ".amc":
         return asf_amc.read_motion(path)
-    raise InputError(
-        f"the motion file {path}", expected="a .bvh or an .amc file", got=path.suffix or "no suffix"
-    )
+    raise InputError(f"the motion file {path}", expected="a .bvh or an .amc file", got=path.suffix or "no suffix")
 
 
 def key_frames(motion: Motion, threshold: float = 100.0) -> NDArray[np.intp]:
@@ -107,9 +105,7 @@ def _load(file: Path, changed: int, threshold: float) -> PoseClip:
     try:
         joints = find_joints(motion)
     except InputError as error:
-        raise InputError(
-            f"the motion file {file}: {error.what}", expected=error.expected, mend=error.mend
-        ) from error
+        raise InputError(f"the motion file {file}: {error.what}", expected=error.expected, mend=error.mend) from error
     motion = upright(motion, joints)
     frames = key_frames(motion, threshold)
     poses = retarget(at_frames(motion, frames), _rig())

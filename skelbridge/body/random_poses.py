@@ -111,9 +111,7 @@ def with_random_hands(body: VirtualBody, poses: Floats, rng: np.random.Generator
     for mirrored in (False, True):
         values = _angles(HANDS, rng.standard_normal((len(poses), len(HANDS))))
         fingers = [
-            bone
-            for bone, name in enumerate(body.bones)
-            if name.startswith("finger") and name.endswith("LR"[mirrored])
+            bone for bone, name in enumerate(body.bones) if name.startswith("finger") and name.endswith("LR"[mirrored])
         ]
         local[:, fingers] = np.eye(3)
         _turn(body, local, HANDS, values, mirrored)
@@ -155,9 +153,7 @@ def _angles(table: tuple[Angle, ...], normal: Floats) -> Floats:
     for column, angle in enumerate(table):
         leader, closely = angle.follows
         if leader:
-            normal[:, column] = (
-                closely * normal[:, position[leader]] + np.sqrt(1 - closely**2) * normal[:, column]
-            )
+            normal[:, column] = closely * normal[:, position[leader]] + np.sqrt(1 - closely**2) * normal[:, column]
     share = need("scipy.special", "body").ndtr(normal)
     low, usual, high = np.array([(angle.low, angle.usual, angle.high) for angle in table]).T
     rising = low + np.sqrt(share * (high - low) * (usual - low))
@@ -165,9 +161,7 @@ def _angles(table: tuple[Angle, ...], normal: Floats) -> Floats:
     return np.where(share * (high - low) < usual - low, rising, falling)
 
 
-def _turn(
-    body: VirtualBody, local: Floats, table: tuple[Angle, ...], degrees: Floats, mirrored: bool
-) -> None:
+def _turn(body: VirtualBody, local: Floats, table: tuple[Angle, ...], degrees: Floats, mirrored: bool) -> None:
     """Apply angles (N, angles) to the bones of one side, in the order of the table, in place."""
     axes = _axes(body)
     mirror = np.diag([-1.0, 1, 1])
@@ -192,9 +186,7 @@ def _axes(body: VirtualBody) -> dict[str, Floats]:
     hand = frame(heads["finger3-1.L"] - heads["wrist.L"], heads["finger2-1.L"] - heads["finger5-1.L"])
     thumb = unit(heads["finger1-3.L"] - heads["finger1-2.L"])
     plain = {
-        f"{sign}{name}": (1 if sign == "+" else -1) * np.eye(3)[k]
-        for k, name in enumerate("xyz")
-        for sign in "+-"
+        f"{sign}{name}": (1 if sign == "+" else -1) * np.eye(3)[k] for k, name in enumerate("xyz") for sign in "+-"
     }
     return plain | {
         "thigh": unit(heads["upperleg01.L"] - heads["lowerleg01.L"]),

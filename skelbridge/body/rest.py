@@ -101,10 +101,7 @@ def _t_pose(motion: Motion, joints: Joints, turned: Floats) -> Floats:
     for joint, parent, expected in _segments(joints):
         relative = np.mean(np.swapaxes(turned[:, parent], -1, -2) @ turned[:, joint], axis=0)
         along = _direction(motion, joint)
-        scores = [
-            expected @ axes @ along + np.trace(start[parent] @ relative @ axes.T) / 3
-            for axes in _AXES_ON_AXES
-        ]
+        scores = [expected @ axes @ along + np.trace(start[parent] @ relative @ axes.T) / 3 for axes in _AXES_ON_AXES]
         best = _AXES_ON_AXES[int(np.argmax(scores))]
         limb = along.any() and expected is not UP
         start[joint] = between(best @ along, expected) @ best if limb else best

@@ -83,9 +83,7 @@ class _Retargeting:
         return [(float(at), self.turned[:, joint]) for at, joint in zip(middle, chain, strict=True)]
 
     def _arm(self, side: Limbs, letter: str) -> None:
-        shoulder, elbow, wrist = (
-            self._head(f"{bone}.{letter}") for bone in ("upperarm01", "lowerarm01", "wrist")
-        )
+        shoulder, elbow, wrist = (self._head(f"{bone}.{letter}") for bone in ("upperarm01", "lowerarm01", "wrist"))
         girdle = self.turned[:, side.shoulder]
         self._set(girdle, f"clavicle.{letter}", f"shoulder01.{letter}")
         upper = self._aligned(

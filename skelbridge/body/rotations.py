@@ -58,9 +58,7 @@ def rotation_vector(rotation: Floats) -> Floats:
     symmetric = (rotation + np.eye(3)) / 2
     column = np.argmax(np.diagonal(symmetric, axis1=-2, axis2=-1), axis=-1)
     axis = np.take_along_axis(symmetric, column[..., None, None], axis=-1)[..., 0]
-    axis = np.where(
-        (cosine < -0.999)[..., None], axis * np.where(np.sum(axis * skew, -1) < 0, -1, 1)[..., None], skew
-    )
+    axis = np.where((cosine < -0.999)[..., None], axis * np.where(np.sum(axis * skew, -1) < 0, -1, 1)[..., None], skew)
     return unit(axis) * angle[..., None]
 
 

@@ -65,9 +65,7 @@ def _phenotypes(years: Floats, rng: np.random.Generator) -> Floats:
     heights = []
     for sex in ("boys", "girls"):
         distribution = getattr(calibrated, f"{sex}_conditional_height_distribution")
-        heights.append(
-            rng.beta(*(parameter.numpy() for parameter in distribution.get_distribution_params(age)))
-        )
+        heights.append(rng.beta(*(parameter.numpy() for parameter in distribution.get_distribution_params(age))))
     leaning = 0.5 * rng.beta(1, 4, len(years))  # in anny men are at 0 and women at 1
     values = {name: rng.beta(bell, bell, len(years)) for name, bell in BELLS.items()}
     values |= {

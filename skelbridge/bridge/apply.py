@@ -1,4 +1,4 @@
-"""Applying weights to arrays of poses: frames are grouped by their pattern of missing joints, each group is one product.
+"""Applying weights to arrays of poses: frames are grouped by what they miss, and each group is one product.
 
 Works on numpy arrays and torch tensors; with torch the result can be differentiated and stays on its device.
 """
@@ -114,10 +114,14 @@ def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def apply_groups(
-    points: Any, frames: NDArray[np.intp], codes: NDArray[np.intp], missing: Sequence[NDArray], matrices: Sequence[NDArray],
+    points: Any,
+    frames: NDArray[np.intp],
+    codes: NDArray[np.intp],
+    missing: Sequence[NDArray],
+    matrices: Sequence[NDArray],
     out: Any,
-) -> None:  # fmt: skip
-    """Convert the given frames in groups: frame frames[i] with matrices[codes[i]], ignoring the joints missing[codes[i]].
+) -> None:
+    """Convert frames in groups: frame frames[i] with matrices[codes[i]], ignoring the joints missing[codes[i]].
 
     points (N, S, D), out (N, T, D), which is written.
     """

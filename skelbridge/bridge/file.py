@@ -41,10 +41,11 @@ class Bridge:
     certificate: dict[str, Any]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file whole: to a temporary name beside it, then renamed."""
+        """Write the file, as a whole or not at all."""
         from safetensors.numpy import save_file
 
-        path = Path(path)
+        from skelbridge.io.files import replacing
+
         tensors: dict[str, NDArray] = {
             "moments": self.moments,
             "rest_landmarks": self.rest.landmarks.astype(np.float32),
@@ -52,14 +53,8 @@ class Bridge:
             "rest_triangles": self.rest.triangles.astype(np.int32),
         }
         metadata = {"landmarks": json.dumps(landmarks().names), "certificate": json.dumps(self.certificate)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with replacing(Path(path)) as temporary:
             save_file(tensors, temporary, metadata=metadata)
-            temporary.chmod(0o644)  # the library makes files that only their owner can read
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def read_bridge(path: str | os.PathLike[str]) -> Bridge:

@@ -124,7 +124,11 @@ class Relation:
         if self._mirror is None or self._target_mirror is None or self.target.names[t] in self.target.asymmetric:
             return "plain"
         mine = (available[p].tobytes(), variance[p].tobytes(), int(t))
-        other = (available[p][self._mirror].tobytes(), variance[p][self._mirror].tobytes(), int(self._target_mirror[t]))
+        other = (
+            available[p][self._mirror].tobytes(),
+            variance[p][self._mirror].tobytes(),
+            int(self._target_mirror[t]),
+        )
         return "self" if mine == other else "mirrored" if mine > other else "plain"
 
     def _solve_tied(self, image: list[str], target: NDArray[np.intp], allowed: Mask, variance: Array) -> Array:

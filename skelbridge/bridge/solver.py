@@ -80,7 +80,7 @@ def _solve_active(K: Array, b: Array, variance: Array, signs: Array, penalty: fl
     system[:, :size, size] = system[:, size, :size] = active
     right = np.ones((len(b), size + 1))
     right[:, :size] = (np.take_along_axis(b, order, axis=1) - penalty / 2 * sign) * active
-    solution: Array = np.linalg.solve(system, right[..., None])[..., 0]
+    solution = np.asarray(np.linalg.solve(system, right[..., None])[..., 0], dtype=np.float64)
     goal = np.zeros_like(b)
     np.put_along_axis(goal, order, solution[:, :size] * active, axis=1)
     return goal, solution[:, size]

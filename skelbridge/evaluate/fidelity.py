@@ -63,7 +63,9 @@ def on_moments(converter: Converter, moments: Array) -> PairFidelity:
     )
 
 
-def on_hidden_joints(converter: Converter, poses: Array, visible: list[str], others: Array | None = None) -> PairFidelity:
+def on_hidden_joints(
+    converter: Converter, poses: Array, visible: list[str], others: Array | None = None
+) -> PairFidelity:
     """Fidelity on real poses (N, J, 3) in mm of one format: some joints are shown, all others are asked for.
 
     The converter is from the format into itself; others, poses of other people, give the least-squares floor.

@@ -95,9 +95,7 @@ def read(
     unknown = sorted(set(options) - set(container.options))
     if unknown:
         known = ", ".join(container.options) or "none"
-        raise InputError(
-            f"options of {container.title}", expected=f"of its own: {known}", got=", ".join(unknown)
-        )
+        raise InputError(f"options of {container.title}", expected=f"of its own: {known}", got=", ".join(unknown))
     if container.recognises is not None:
         options["content"] = content
     try:
@@ -112,9 +110,7 @@ def _container_of(path: Path) -> tuple[Container, Any]:
     suffix = "" if path.is_dir() else path.suffix.lower()
     found = [container for container in CONTAINERS if container.suffix == suffix]
     if not path.exists():
-        raise FileFormatError(
-            str(path), expected="a file or a folder", got="nothing there", mend="Check the path."
-        )
+        raise FileFormatError(str(path), expected="a file or a folder", got="nothing there", mend="Check the path.")
     if not found or (not suffix and not path.is_dir()):
         kinds = ", ".join(dict.fromkeys(c.suffix or "folder of OpenPose JSON" for c in CONTAINERS))
         raise FileFormatError(str(path), expected=f"one of {kinds}", got=suffix or "no suffix")
@@ -128,9 +124,7 @@ def _container_of(path: Path) -> tuple[Container, Any]:
     got = type(content).__name__
     if isinstance(content, dict):
         got = f"keys {', '.join(map(str, list(content)[:8]))}"
-    raise damaged(
-        path, "", expected=f"one of: {titles}", got=got, mend="Key points are looked for, not boxes."
-    )
+    raise damaged(path, "", expected=f"one of: {titles}", got=got, mend="Key points are looked for, not boxes.")
 
 
 def write(poses: Poses, path: str | Path) -> list[str]:

@@ -66,17 +66,13 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
     try:
         info = archive.getinfo(f"{key}.npy")
         if info.file_size > max(UNPACKED, 100 * info.compress_size):
-            raise damaged(
-                path, key, expected="a packing of at most 1:100", got=f"{info.file_size} bytes unpacked"
-            )
+            raise damaged(path, key, expected="a packing of at most 1:100", got=f"{info.file_size} bytes unpacked")
         with archive.open(info) as member:
             content = member.read(info.file_size)
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise damaged(
-            path, key, expected="a readable array", got=str(error) or type(error).__name__
-        ) from None
+        raise damaged(path, key, expected="a readable array", got=str(error) or type(error).__name__) from None
     return _parsed(path, key, content)
 
 
@@ -85,9 +81,7 @@ def _parsed(path: Path, place: str, content: bytes) -> NDArray[Any]:
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a header as Python 2 wrote it
             shape, fortran, dtype = header(stream)
@@ -120,9 +114,7 @@ def _foreign(
         points, confidence = points[..., :-1], points[..., -1]
         notes.append("last column read as confidence")
     meta = {"source": str(path), "container": container, "notes": notes}
-    return Poses(
-        points, card, None if confidence is None else _numeric(path, confidence), "unknown", None, meta
-    )
+    return Poses(points, card, None if confidence is None else _numeric(path, confidence), "unknown", None, meta)
 
 
 def _ends_in_scores(points: NDArray[Any]) -> bool:
@@ -158,9 +150,7 @@ def _own(path: Path, archive: zipfile.ZipFile, card: Skeleton | None) -> Poses:
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise damaged(
-            path, "skelbridge", expected="format, units, fps, meta as JSON", got=str(error)
-        ) from None
+        raise damaged(path, "skelbridge", expected="format, units, fps, meta as JSON", got=str(error)) from None
 
 
 def write_npz(poses: Poses, path: Path) -> list[str]:

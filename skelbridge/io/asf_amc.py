@@ -69,9 +69,7 @@ def read_motion(amc_path: str | Path, asf_path: str | Path | None = None) -> Mot
     root = np.stack([columns["root"].get(word, zero) for word in ("tx", "ty", "tz")], axis=-1)
     offsets = np.array([bone.offset for bone in asf.bones.values()])
     root, offsets[0] = root + offsets[0], 0
-    parents = np.array(
-        [names.index(asf.parents[name]) if name in asf.parents else -1 for name in names], dtype=np.intp
-    )
+    parents = np.array([names.index(asf.parents[name]) if name in asf.parents else -1 for name in names], dtype=np.intp)
     return Motion(names, parents, offsets, rotations, root, units=asf.units)
 
 
@@ -101,9 +99,7 @@ def read_asf(path: Path) -> Asf:
     sections = _sections(path)
     for wanted in ("root", "bonedata", "hierarchy"):
         if wanted not in sections:
-            raise damaged(
-                path, "", expected=f"a section :{wanted}", got=f"sections {', '.join(sections) or 'none'}"
-            )
+            raise damaged(path, "", expected=f"a section :{wanted}", got=f"sections {', '.join(sections) or 'none'}")
     units = {words[0].lower(): words[1] for _, words in sections.get("units", []) if len(words) == 2}
     length = float(numbers([units.get("length", "1")], path, ":units, length")[0])
     if length <= 0:
@@ -117,9 +113,7 @@ def read_asf(path: Path) -> Asf:
         bones[bone.name] = bone
     parents = _parents(path, sections["hierarchy"], bones)
     order = _parents_first(path, parents, bones)
-    return Asf(
-        {name: bones[name] for name in order}, parents, INCH_MM / length if length != 1 else None, radians
-    )
+    return Asf({name: bones[name] for name in order}, parents, INCH_MM / length if length != 1 else None, radians)
 
 
 Lines = list[tuple[str, list[str]]]
@@ -171,9 +165,7 @@ def _root_bone(path: Path, lines: Lines, radians: float) -> Bone:
 def _bone(path: Path, place: str, fields: dict[str, list[str]], radians: float) -> Bone:
     for wanted in ("name", "direction", "length", "axis"):
         if not fields.get(wanted):
-            raise damaged(
-                path, f"{place}, bone", expected=f"a field {wanted}", got=f"fields {', '.join(fields)}"
-            )
+            raise damaged(path, f"{place}, bone", expected=f"a field {wanted}", got=f"fields {', '.join(fields)}")
     name = fields["name"][0]
     place = f"{place}, bone {name}"
     length = numbers(fields["length"][:1], path, f"{place}, length")[0]
@@ -201,9 +193,7 @@ def _three(path: Path, place: str, words: list[str]) -> NDArray[np.float64]:
 
 def _check_dof(path: Path, place: str, dof: tuple[str, ...]) -> None:
     if len(set(dof)) != len(dof) or not set(dof) <= set(DEGREES_OF_FREEDOM):
-        raise damaged(
-            path, place, expected=f"each at most once: {' '.join(DEGREES_OF_FREEDOM)}", got=" ".join(dof)
-        )
+        raise damaged(path, place, expected=f"each at most once: {' '.join(DEGREES_OF_FREEDOM)}", got=" ".join(dof))
 
 
 def _parents(path: Path, lines: Lines, bones: dict[str, Bone]) -> dict[str, str]:

@@ -95,9 +95,7 @@ def _read_hierarchy(path: Path, lines: list[str]) -> list[_Node]:
                 got=f"{word} {rest}",
             )
     if not nodes or stack or pending:
-        raise damaged(
-            path, "HIERARCHY", expected="a tree with all its braces closed", got=f"{len(stack)} left open"
-        )
+        raise damaged(path, "HIERARCHY", expected="a tree with all its braces closed", got=f"{len(stack)} left open")
     _name_uniquely(nodes)
     return nodes
 
@@ -121,9 +119,7 @@ def _three(path: Path, place: str, text: str) -> NDArray[np.float64]:
 def _channels(path: Path, place: str, text: str) -> tuple[str, ...]:
     count, *names = text.lower().split() or [""]
     if count != str(len(names)) or len(set(names)) != len(names) or not set(names) <= set(CHANNELS):
-        raise damaged(
-            path, place, expected="CHANNELS, their count, and as many of Xposition ... Zrotation", got=text
-        )
+        raise damaged(path, place, expected="CHANNELS, their count, and as many of Xposition ... Zrotation", got=text)
     return tuple(names)
 
 
@@ -185,9 +181,7 @@ def _motion(nodes: list[_Node], table: NDArray[np.float64], fps: float | None) -
     segments[:, parents == 0] = np.eye(3)
     segments[:, 0] = rotations[:, 0]
     names = tuple(node.name for node in nodes)
-    return Motion(
-        names, parents, offsets, segments, root_positions, fps, None, translations if moving else None
-    )
+    return Motion(names, parents, offsets, segments, root_positions, fps, None, translations if moving else None)
 
 
 def _joints_by_order(nodes: list[_Node]) -> dict[str, list[int]]:

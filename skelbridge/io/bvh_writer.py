@@ -40,9 +40,7 @@ class _Tree:
 
     def bones(self, joint: int) -> list[int]:
         """The joints in which the bones that begin at `joint` end."""
-        return [
-            self.carried.get(child, child) for child, parent in enumerate(self.parents) if parent == joint
-        ]
+        return [self.carried.get(child, child) for child, parent in enumerate(self.parents) if parent == joint]
 
 
 def write(poses: Poses, path: Path) -> list[str]:
@@ -92,9 +90,7 @@ def _tree(poses: Poses, points: Floats) -> tuple[list[int], list[int], list[str]
     never = [name for joint, name in enumerate(names) if joint not in seen]
     notes = [f"left out, for never seen: {', '.join(never)}"] if never else []
     if loose:
-        notes.append(
-            f"hung on the root, for no edge leads there: {', '.join(names[joint] for joint in loose)}"
-        )
+        notes.append(f"hung on the root, for no edge leads there: {', '.join(names[joint] for joint in loose)}")
     return order, parents, notes
 
 
@@ -141,9 +137,7 @@ def _with_turns(names: list[str], parents: list[int], points: Floats) -> _Tree:
         new_names.append(names[joint])
         new_parents.append(above)
         source.append(joint)
-    return _Tree(
-        new_names, new_parents, points[:, source], _rest_offsets(new_parents, points[:, source]), carried
-    )
+    return _Tree(new_names, new_parents, points[:, source], _rest_offsets(new_parents, points[:, source]), carried)
 
 
 def _turn_apart(joint: int, parents: list[int], points: Floats) -> bool:
@@ -151,9 +145,7 @@ def _turn_apart(joint: int, parents: list[int], points: Floats) -> bool:
     ends = points[:, [child for child, parent in enumerate(parents) if parent == joint]]
     apart = np.linalg.norm(ends[:, :, None] - ends[:, None], axis=-1)
     seen = ~np.isnan(apart)
-    low, high = (
-        pick(apart, axis=0, where=seen, initial=start) for pick, start in ((np.min, np.inf), (np.max, 0))
-    )
+    low, high = (pick(apart, axis=0, where=seen, initial=start) for pick, start in ((np.min, np.inf), (np.max, 0)))
     return bool((high - low > 1e-3 * high).any())
 
 
@@ -256,7 +248,5 @@ def _residual(points: Floats, placed: Floats, units: str) -> list[str]:
     notes = [f"{int(missing.sum())} missing points filled in"] if missing.any() else []
     if moved.max(initial=0) > 1e-4 * np.nanmax(np.ptp(np.nan_to_num(placed), axis=1), initial=1):
         rms = float(np.sqrt((moved**2).mean()))
-        notes.append(
-            f"bones of constant length moved the points by {rms:.3g} {units} (rms), {moved.max():.3g} at most"
-        )
+        notes.append(f"bones of constant length moved the points by {rms:.3g} {units} (rms), {moved.max():.3g} at most")
     return notes

@@ -69,9 +69,7 @@ def read(path: Path, card: Skeleton | None, *, partial: bool = False) -> Poses:
     dropped = {label for group in NO_POINTS for label in _strings(parameters.get(f"POINT:{group}"))}
     kept = [point for point, label in enumerate(labels) if label and label[0] != "*" and label not in dropped]
     if len(kept) < count:
-        notes.append(
-            f"{count - len(kept)} entries that are unlabelled or no places (angles, forces ...) left out"
-        )
+        notes.append(f"{count - len(kept)} entries that are unlabelled or no places (angles, forces ...) left out")
     if not kept:
         raise damaged(path, "POINT:LABELS", expected="labelled points", got=f"none in {count}")
     units = (_strings(parameters.get("POINT:UNITS")) or [""])[0].lower()
@@ -116,9 +114,7 @@ def _read_parameters(path: Path, data: bytes) -> tuple[_Numbers, Parameters]:
                 break
             position = name_end + offset
     except (struct.error, IndexError, ValueError):
-        raise damaged(
-            path, f"byte {position + 1}", expected="a parameter", got="the end of the file"
-        ) from None
+        raise damaged(path, f"byte {position + 1}", expected="a parameter", got="the end of the file") from None
     return style, {f"{groups.get(group, group)}:{name}": value for group, name, value in found}
 
 
@@ -178,9 +174,7 @@ def _read_points(
     width = (4 * count + analog) * size
     content = data[(first_block - 1) * BLOCK :]
     if not count or not np.isfinite(scale) or scale == 0:
-        raise damaged(
-            path, "POINT:USED, POINT:SCALE", expected="points and their scale", got=f"{count}, {scale}"
-        )
+        raise damaged(path, "POINT:USED, POINT:SCALE", expected="points and their scale", got=f"{count}, {scale}")
     available = len(content) // width
     frames = _declared_frames(style, data, parameters, available)
     told = []

@@ -39,12 +39,7 @@ def is_annotations(content: Any) -> bool:
 
 def is_results(content: Any) -> bool:
     """Whether this is a list of results: COCO's, or AlphaPose's."""
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and isinstance(content[0], dict)
-        and "keypoints" in content[0]
-    )
+    return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "keypoints" in content[0]
 
 
 def read(path: Path, card: Skeleton | None, *, content: Any) -> Poses:
@@ -75,9 +70,7 @@ def read(path: Path, card: Skeleton | None, *, content: Any) -> Poses:
 
 def read_results(path: Path, card: Skeleton | None, *, content: Any) -> Poses:
     """The people of a list of results, (results, joints, 2), pixels; x, y, score all zero is missing."""
-    rows = stacked(
-        path, (_points(path, f"result {k}", r, "keypoints") for k, r in enumerate(content)), "result"
-    )
+    rows = stacked(path, (_points(path, f"result {k}", r, "keypoints") for k, r in enumerate(content)), "result")
     missing = (rows == 0).all(axis=-1)
     points = np.where(missing[..., None], np.nan, rows[..., :2])
     meta = {"container": "coco results", "image_ids": [result.get("image_id") for result in content]}
@@ -141,9 +134,7 @@ def write(poses: Poses, path: Path) -> list[str]:
     Raises InputError for 3D points.
     """
     if poses.dims != 2:
-        raise InputError(
-            f"poses for {path}", expected="2D points", got="3D points", mend="Project them first."
-        )
+        raise InputError(f"poses for {path}", expected="2D points", got="3D points", mend="Project them first.")
     points, confidence = poses.frames_and_people()
     people = points.shape[1]
     flat = points.reshape(-1, *points.shape[2:])

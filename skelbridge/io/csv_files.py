@@ -67,9 +67,7 @@ def _values(path: Path, rows: list[list[str]], width: int) -> NDArray[np.float64
 def _headless(path: Path, rows: list[list[str]], card: Skeleton | None) -> Poses:
     if card is None:
         mend = "Say format=, or give a header with columns joint_x, joint_y."
-        raise InputError(
-            f"the format of {path}", expected="a header", got=short(", ".join(rows[0])), mend=mend
-        )
+        raise InputError(f"the format of {path}", expected="a header", got=short(", ".join(rows[0])), mend=mend)
     width = len(rows[0])
     if width not in (2 * len(card), 3 * len(card)):
         expected = f"{2 * len(card)} or {3 * len(card)} columns for {card}"

@@ -33,9 +33,7 @@ def damaged(
 ) -> FileFormatError:
     """The error of a file that cannot be read, with the place in it; what was got is cut short."""
     shown = None if got is None else short(got)
-    return FileFormatError(
-        f"{path}, {place}" if place else str(path), expected=expected, got=shown, mend=mend
-    )
+    return FileFormatError(f"{path}, {place}" if place else str(path), expected=expected, got=shown, mend=mend)
 
 
 def short(value: object) -> str:
@@ -49,9 +47,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise damaged(
-                path, "", expected=f"at most {MAX_BYTES} bytes", got=f"{size} bytes", mend="Split the file."
-            )
+            raise damaged(path, "", expected=f"at most {MAX_BYTES} bytes", got=f"{size} bytes", mend="Split the file.")
         content = path.read_bytes()
     except OSError as error:
         raise damaged(

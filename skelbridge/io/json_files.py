@@ -36,9 +36,7 @@ def load_json(path: Path) -> Any:
 def save_json(content: Any, path: Path) -> None:
     """Write JSON, as a whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(content, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def entry(path: Path, place: str, mapping: Any, key: str, kind: type | tuple[type, ...] = list) -> Any:
@@ -48,9 +46,7 @@ def entry(path: Path, place: str, mapping: Any, key: str, kind: type | tuple[typ
     if not isinstance(mapping, dict):
         raise damaged(path, place, expected=expected, got=type(mapping).__name__)
     if key not in mapping:
-        raise damaged(
-            path, place, expected=expected, got=f"keys {', '.join(map(str, list(mapping)[:8])) or 'none'}"
-        )
+        raise damaged(path, place, expected=expected, got=f"keys {', '.join(map(str, list(mapping)[:8])) or 'none'}")
     if not isinstance(mapping[key], kinds):
         raise damaged(path, f"{place}, {key!r}", expected=expected, got=type(mapping[key]).__name__)
     return mapping[key]
@@ -58,11 +54,7 @@ def entry(path: Path, place: str, mapping: Any, key: str, kind: type | tuple[typ
 
 def table(path: Path, place: str, values: Any, width: int) -> NDArray[np.float64]:
     """A flat list of numbers, or a list of rows of `width` of them, as (rows, width); null is NaN."""
-    if (
-        isinstance(values, list)
-        and values
-        and all(isinstance(row, list) and len(row) == width for row in values)
-    ):
+    if isinstance(values, list) and values and all(isinstance(row, list) and len(row) == width for row in values):
         values = [value for row in values for value in row]
     if not isinstance(values, list) or len(values) % width or not all(map(_is_number, values)):
         wrong = (
@@ -116,9 +108,7 @@ def format_by_count(path: Path, count: int) -> Skeleton:
         f"the format of {path}",
         expected="a list of key points whose format is known",
         got=f"{count} points without names",
-        mend=f"Say format=, one of {', '.join(same)}."
-        if same
-        else "No known format has so many: write a card.",
+        mend=f"Say format=, one of {', '.join(same)}." if same else "No known format has so many: write a card.",
     )
 
 

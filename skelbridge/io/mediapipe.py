@@ -15,16 +15,10 @@ from skelbridge.skeletons import Skeleton
 
 def recognises(content: Any) -> bool:
     """Whether this is a list of frames of MediaPipe landmarks."""
-    return (
-        isinstance(content, dict)
-        and "frames" in content
-        and str(content.get("format", "")).startswith("mediapipe")
-    )
+    return isinstance(content, dict) and "frames" in content and str(content.get("format", "")).startswith("mediapipe")
 
 
-def read(
-    path: Path, card: Skeleton | None, *, content: Any, space: Literal["world", "image"] = "world"
-) -> Poses:
+def read(path: Path, card: Skeleton | None, *, content: Any, space: Literal["world", "image"] = "world") -> Poses:
     """Landmarks with visibility as confidence: `world` in metres (frames, joints, 3), `image` in pixels.
 
     The layout: {"format", "width", "height", "frames": [{"landmarks": [[x, y, z, visibility], ...],
@@ -34,9 +28,7 @@ def read(
         raise InputError("space", expected="'world' or 'image'", got=repr(space))
     key = "world_landmarks" if space == "world" else "landmarks"
     frames = entry(path, "the file", content, "frames")
-    rows = (
-        table(path, f"frame {k}, {key!r}", entry(path, f"frame {k}", f, key), 4) for k, f in enumerate(frames)
-    )
+    rows = (table(path, f"frame {k}, {key!r}", entry(path, f"frame {k}", f, key), 4) for k, f in enumerate(frames))
     full = stacked(path, rows, "frame")
     card = card or noted_format(content["format"], full.shape[1]) or format_by_count(path, full.shape[1])
     points = full[..., :3]

@@ -16,12 +16,7 @@ from skelbridge.skeletons import Skeleton
 
 def recognises(content: Any) -> bool:
     """Whether this is a list of frames with instances, as mmpose's inferencer writes it."""
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and isinstance(content[0], dict)
-        and "instances" in content[0]
-    )
+    return isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "instances" in content[0]
 
 
 def read(path: Path, card: Skeleton | None, *, content: Any) -> Poses:
@@ -46,8 +41,6 @@ def _instances(path: Path, place: str, frame: Any) -> list[NDArray[np.float64]]:
         points = table(path, f"{where}, 'keypoints'", entry(path, where, person, "keypoints"), 2)
         scores = table(path, f"{where}, 'keypoint_scores'", entry(path, where, person, "keypoint_scores"), 1)
         if len(scores) != len(points):
-            raise damaged(
-                path, f"{where}, 'keypoint_scores'", expected=f"{len(points)} numbers", got=len(scores)
-            )
+            raise damaged(path, f"{where}, 'keypoint_scores'", expected=f"{len(points)} numbers", got=len(scores))
         found.append(np.concatenate([points, scores], axis=1))
     return found

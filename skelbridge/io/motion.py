@@ -84,9 +84,7 @@ class Motion:
         turned = self.global_rotations()
         start = turned[frame]
         offsets = np.einsum("jab,jb->ja", start, self.offsets)
-        translations = (
-            None if self.translations is None else np.einsum("jab,fjb->fja", start, self.translations)
-        )
+        translations = None if self.translations is None else np.einsum("jab,fjb->fja", start, self.translations)
         rotations = relative_rotations(self.parents, turned @ np.swapaxes(start, -1, -2))
         return replace(self, offsets=offsets, translations=translations, rotations=rotations)
 

@@ -98,9 +98,7 @@ def _match(
 def motion_poses(motion: Motion, *, source: Path, card: Skeleton | None) -> Poses:
     """The joint positions of a motion, in mm where its units are known; end sites without length left out."""
     tips = {name for name in motion.names if name.endswith("_end")}
-    still = (
-        set(np.flatnonzero(~motion.offsets.any(axis=-1)).tolist()) if motion.translations is None else set()
-    )
+    still = set(np.flatnonzero(~motion.offsets.any(axis=-1)).tolist()) if motion.translations is None else set()
     kept = [joint for joint, name in enumerate(motion.names) if name not in tips or joint not in still]
     place = {joint: position for position, joint in enumerate(kept)}
     with np.errstate(all="ignore"):
@@ -112,9 +110,7 @@ def motion_poses(motion: Motion, *, source: Path, card: Skeleton | None) -> Pose
         card=card,
         units="mm" if motion.units else "unknown",
         fps=motion.fps,
-        edges=[
-            (place[int(motion.parents[joint])], place[joint]) for joint in kept if motion.parents[joint] >= 0
-        ],
+        edges=[(place[int(motion.parents[joint])], place[joint]) for joint in kept if motion.parents[joint] >= 0],
         optional=tips | {motion.names[joint] for joint in still if motion.parents[joint] >= 0},
         meta={"container": source.suffix.lower().removeprefix(".")},
     )
@@ -162,9 +158,7 @@ def guessed(names: Sequence[str], optional: Collection[str], source: str | Path)
     Raises InputError where that leaves several.
     """
     needed = np.array([name not in optional for name in names])
-    fitting = [
-        match for card in formats() if (match := matched(names, card)).joints[needed].min(initial=0) >= 0
-    ]
+    fitting = [match for card in formats() if (match := matched(names, card)).joints[needed].min(initial=0) >= 0]
     if not fitting or not needed.any():
         return None
     ranked = sorted(fitting, key=lambda match: _rank(names, needed, match))
@@ -199,9 +193,7 @@ def _suggestion(names: Sequence[str]) -> list[str]:
 
 def _left_out(names: Sequence[str], match: Match, optional: Collection[str]) -> list[str]:
     """What the file has and the format has not, and the reverse."""
-    unmatched = [
-        name for name, joint in zip(names, match.joints, strict=True) if joint < 0 and name not in optional
-    ]
+    unmatched = [name for name, joint in zip(names, match.joints, strict=True) if joint < 0 and name not in optional]
     present = set(match.joints.tolist())
     missing = [name for joint, name in enumerate(match.card.names) if joint not in present]
     told = [f"points that {match.card} does not have, left out: {', '.join(unmatched)}"] if unmatched else []
@@ -225,9 +217,7 @@ def _own_skeleton(names: Sequence[str], edges: Sequence[tuple[int, int]], stem: 
             "title": "the joints of one file",
             "joints": [{"name": name} for name in clean],
             "edges": [(clean[a], clean[b]) for a, b in edges],
-            "mirror": [
-                (n, mirrored_name(n)) for n in sided if n.startswith("left_") and mirrored_name(n) in taken
-            ],
+            "mirror": [(n, mirrored_name(n)) for n in sided if n.startswith("left_") and mirrored_name(n) in taken],
             "asymmetric": [name for name in sided if mirrored_name(name) not in taken],
         }
     )

@@ -50,9 +50,7 @@ def read_folder(path: Path, card: Skeleton | None, *, part: Part = "pose", progr
     """
     files = sorted(path.glob("*.json"))
     if not files:
-        raise damaged(
-            path, "", expected="OpenPose JSON files, one a frame", got="none", mend="Check the path."
-        )
+        raise damaged(path, "", expected="OpenPose JSON files, one a frame", got="none", mend="Check the path.")
     shown = tqdm(files, unit="frame", disable=not progress)
     return _poses(path, files, [load_json(file) for file in shown], card, part)
 

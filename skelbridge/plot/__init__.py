@@ -12,6 +12,7 @@ from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weigh
 from skelbridge.plot.formats import plot_namesakes, plot_skeleton
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
+from skelbridge.plot.retargeting import plot_retargeting
 
 __all__ = [
     "COLOURS",
@@ -25,6 +26,7 @@ __all__ = [
     "plot_namesakes",
     "plot_on_image",
     "plot_poses",
+    "plot_retargeting",
     "plot_rows",
     "plot_skeleton",
     "plot_weights",

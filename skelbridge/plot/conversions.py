@@ -55,9 +55,7 @@ def plot_weights(converter: Converter) -> Figure:
     figure = canvas(*at.figure)
     axes = panel(figure, at.matrix, np.zeros(2), np.array(weights.shape[::-1], dtype=float), 1 / at.cell)
     _draw_matrix(axes, weights, converter, at.cell)
-    for corner, word, card in zip(
-        at.bodies, ("from", "to"), (converter.source, converter.target), strict=True
-    ):
+    for corner, word, card in zip(at.bodies, ("from", "to"), (converter.source, converter.target), strict=True):
         axes = panel(figure, corner, low, high, at.scale)
         axes.set_title(f"{word} {card}", pad=5)
         draw_body(axes, VIEWS["front"])

@@ -133,9 +133,7 @@ def draw_mesh(axes: Axes, vertices: Floats, triangles: NDArray[np.integer]) -> N
     grey = 0.69 + 0.20 * lit + 0.08 * np.clip(normals[:, 2], 0, 1)
     colours = np.stack([0.985 * grey, 0.99 * grey, grey, np.ones_like(grey)], axis=1)
     triangulation = need("matplotlib.tri", "plot").Triangulation(*vertices[:, :2].T, triangles[facing])
-    mesh = need("matplotlib.collections", "plot").TriMesh(
-        triangulation, facecolors=colours, zorder=1, rasterized=True
-    )
+    mesh = need("matplotlib.collections", "plot").TriMesh(triangulation, facecolors=colours, zorder=1, rasterized=True)
     mesh.set_gid("body")
     axes.add_collection(mesh, autolim=False)
 

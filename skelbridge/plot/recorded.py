@@ -93,9 +93,7 @@ def plot_rows(
 
 
 @styled
-def plot_on_image(
-    image: NDArray, layers: Mapping[str, tuple[ArrayLike, Skeleton]], columns: int = 4
-) -> Figure:
+def plot_on_image(image: NDArray, layers: Mapping[str, tuple[ArrayLike, Skeleton]], columns: int = 4) -> Figure:
     """The same picture once for each titled layer, with a pose drawn on it; poses (joints, 2) in pixels."""
     height, width = np.shape(image)[:2]
     columns = min(columns, len(layers))
@@ -105,9 +103,7 @@ def plot_on_image(
     for place, (title, (points, card)) in enumerate(layers.items()):
         row, column = divmod(place, columns)
         corner = (0.1 + column * (cell[0] + 0.1), 0.1 + (rows - 1 - row) * cell[1])
-        axes = panel(
-            figure, corner, np.array([0.0, 0.0]), np.array([width, height], dtype=float), width / cell[0]
-        )
+        axes = panel(figure, corner, np.array([0.0, 0.0]), np.array([width, height], dtype=float), width / cell[0])
         axes.imshow(image, extent=(0, width, height, 0), alpha=0.82)
         axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_title(title, pad=4)
@@ -137,9 +133,7 @@ def pose_axes(points: ArrayLike, card: Skeleton, up: str | None = None) -> Float
 
 def _named_axis(name: str) -> Floats:
     if name.lstrip("+-") not in ("x", "y", "z"):
-        raise InputError(
-            "up", expected="'x', 'y' or 'z', with a minus sign where it points down", got=repr(name)
-        )
+        raise InputError("up", expected="'x', 'y' or 'z', with a minus sign where it points down", got=repr(name))
     return np.eye(3)["xyz".index(name[-1])] * (-1.0 if name.startswith("-") else 1.0)
 
 
@@ -155,9 +149,7 @@ def up_axis(points: Floats, card: Skeleton) -> tuple[int, float]:
     have it.
     """
     names = [name.lower() for name in card.names]
-    high, low = (
-        [i for i, name in enumerate(names) if any(w in name for w in words)] for words in (_HIGH, _LOW)
-    )
+    high, low = ([i for i, name in enumerate(names) if any(w in name for w in words)] for words in (_HIGH, _LOW))
     if not (np.isfinite(points[:, high]).any() and np.isfinite(points[:, low]).any()):
         return 1, 1.0 if points.shape[-1] == 3 else -1.0
     rise = np.nanmean(points[:, high], axis=(0, 1)) - np.nanmean(points[:, low], axis=(0, 1))
@@ -201,9 +193,7 @@ def _frames(poses: Poses) -> Floats:
     """The points as (frames, joints, dims); InputError where no joint is present."""
     points = np.asarray(poses.points, dtype=float)
     if not np.isfinite(points).any():
-        raise InputError(
-            "the poses to draw", expected="at least one joint present", got="only missing joints"
-        )
+        raise InputError("the poses to draw", expected="at least one joint present", got="only missing joints")
     return points.reshape(-1, *points.shape[-2:])
 
 
@@ -215,9 +205,7 @@ def _grid(
 ) -> Figure:
     """Poses as seen, seen[row][column] (joints, 2 or 3), in cells of one scale; a body for each column."""
     middles = [_middle(pose) for pose in (bodies or seen[0])]
-    spread = [
-        pose[:, :2] - middle for row in [*seen, bodies] for pose, middle in zip(row, middles, strict=False)
-    ]
+    spread = [pose[:, :2] - middle for row in [*seen, bodies] for pose, middle in zip(row, middles, strict=False)]
     low, high = box(np.concatenate(spread), 0.0)
     margin = 0.03 * (high - low).max()
     low, high = low - margin, high + margin
