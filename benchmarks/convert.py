@@ -1,4 +1,4 @@
-"""Speed of converting: python -m benchmarks.convert [--frames N]
+"""Speed of converting: python -m benchmarks.convert [--frames N] [--write]
 
 Ratios to baselines measured in the same run: the GEMM that a conversion is, a copy of the data, the import of numpy.
 """
@@ -9,11 +9,12 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from skelbridge.bridge.apply import kernel
+from benchmarks.report import ROOT, printed, write_block
+from skelbridge.bridge.apply import kernel, product
 from skelbridge.convert import Converter
 from skelbridge.skeletons import formats
 
@@ -31,31 +32,28 @@ def fastest(run: Callable[[], object], repeats: int = 7) -> float:
     return min(times)
 
 
-def line(name: str, seconds: float, baseline: float, of: str, wanted: str) -> None:
-    print(f"{name:<52} {seconds * 1e3:9.1f} ms   {baseline / seconds:5.2f} x {of:<22} {wanted}")
+def row(name: str, seconds: float, baseline: float, of: str, wanted: str = "") -> str:
+    return f"| {name} | {seconds * 1e3:.1f} ms | {baseline / seconds:.2f} of {of} | {wanted} |"
 
 
-def throughput(frames: int) -> None:
+def throughput(frames: int) -> Iterator[str]:
     """The kernel and the whole call against the bare GEMM and a memory copy."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(frames, 17, 3)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(frames, 17, 3)).astype(np.float32)
     converter = Converter(SOURCE, TARGET)
     W = np.ascontiguousarray(kernel(converter.solution.weights, 3), dtype=np.float32)
     flat, out = x.reshape(frames, -1), np.empty((frames, 25, 3), np.float32)
     gemm = fastest(lambda: np.matmul(flat, W, out=out.reshape(frames, -1)))
     copy = fastest(lambda: (flat.copy(), out.copy()))
-    from skelbridge.bridge.apply import product
-
-    line("GEMM of (N, 51) with kron(W, I3)", gemm, gemm, "of the GEMM", "")
-    line("copy of the input and the output", copy, gemm, "of the GEMM", "")
-    line("kernel", fastest(lambda: product(x, W, out)), gemm, "of the GEMM", "wanted 0.9 or more")
     whole = fastest(lambda: converter.points(x, out=out))
-    line("whole call with its NaN scan, out= given", whole, gemm, "of the GEMM", "wanted 0.6 or more")
-    line("  the same", whole, copy, "of the copy", "")
-    line("whole call, new array", fastest(lambda: converter.points(x)), gemm, "of the GEMM", "")
+    yield row("GEMM of (N, 51) with kron(W, I3)", gemm, gemm, "the GEMM")
+    yield row("copy of the input and the output", copy, gemm, "the GEMM")
+    yield row("kernel", fastest(lambda: product(x, W, out)), gemm, "the GEMM", "0.9 or more")
+    yield row("whole call with its NaN scan, `out=` given", whole, gemm, "the GEMM", "0.6 or more")
+    yield row("the same", whole, copy, "the copy")
+    yield row("whole call, new array", fastest(lambda: converter.points(x)), gemm, "the GEMM")
 
 
-def missing(frames: int, patterns: int = 50) -> None:
+def missing(frames: int, patterns: int = 50) -> Iterator[str]:
     """Frames with many patterns of missing joints against complete ones."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(frames, 17, 3)).astype(np.float32)
@@ -64,24 +62,25 @@ def missing(frames: int, patterns: int = 50) -> None:
     fresh = fastest(lambda: Converter(SOURCE, TARGET).points(x))
     holes = rng.random((patterns, 17)) < 0.15
     y = np.where(holes[rng.integers(0, patterns, frames)][..., None], np.float32(np.nan), x)
-    line(f"{frames:,} complete frames", clean, clean, "of itself", "")
-    line(f"{patterns} patterns of missing joints, solved before", fastest(lambda: converter.points(y)), clean,
-         "of the complete ones", "wanted 0.33 or more")  # fmt: skip
-    line(f"{patterns} patterns, solving included", fastest(lambda: Converter(SOURCE, TARGET).points(y)), fresh,
-         "of a new converter's", "wanted 0.33 or more")  # fmt: skip
+    known = fastest(lambda: converter.points(y))
+    solving = fastest(lambda: Converter(SOURCE, TARGET).points(y))
+    yield row(f"{frames:,} complete frames", clean, clean, "itself")
+    yield row(f"{patterns} patterns of missing joints, solved before", known, clean, "complete frames", "0.33 or more")
+    yield row(f"{frames:,} complete frames, new converter", fresh, fresh, "itself")
+    yield row(f"{patterns} patterns, new converter, solving included", solving, fresh, "complete frames, new converter")
 
 
-def cold() -> None:
+def cold() -> Iterator[str]:
     """A new converter, and the first one of a process."""
     body = [card.id for card in formats() if not card.one_hand and len(card) <= 35]
-    pairs = [(a, b) for a in body[::5] for b in body[::7] if a != b]
     times = []
-    for a, b in pairs:
+    for a, b in [(a, b) for a in body[::5] for b in body[::7] if a != b]:
         start = time.perf_counter()
         _ = Converter(a, b).solution
         times.append(time.perf_counter() - start)
-    print(f"new Converter(a, b), {len(pairs)} pairs of body formats: median {np.median(times) * 1e3:.0f} ms, "
-          f"worst {max(times) * 1e3:.0f} ms   wanted under 100 ms")  # fmt: skip
+    middle = np.median(times) * 1e3
+    yield f"| new converter, median of {len(times)} pairs of body formats | {middle:.0f} ms | | under 100 ms |"
+    yield f"| the slowest of them | {max(times) * 1e3:.0f} ms | | under 100 ms |"
     code = (
         "import time; import skelbridge.convert as c; t = time.perf_counter(); "
         f"c.Converter('{SOURCE}', '{TARGET}').solution; print(time.perf_counter() - t)"
@@ -89,29 +88,38 @@ def cold() -> None:
     first = min(
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(5)
     )
-    print(f"first Converter of a process, after the import: {first * 1e3:.0f} ms   wanted under 100 ms")
+    yield f"| first converter of a process, after the import | {first * 1e3:.0f} ms | | under 100 ms |"
 
 
-def imports() -> None:
-    """`import skelbridge.convert` against `import numpy`, whole processes."""
+def imports() -> Iterator[str]:
+    """`import skelbridge.convert` against `import numpy`, whole processes less an empty one."""
 
     def process(code: str) -> float:
-        return fastest(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+        return fastest(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats=15)
 
-    empty = process("")
+    empty = process("pass")
     numpy, ours = process("import numpy") - empty, process("import skelbridge.convert") - empty
-    print(f"import skelbridge.convert {ours * 1e3:.0f} ms = {ours / numpy:.2f} x import numpy   wanted at most 3")
+    yield f"| import skelbridge.convert | {ours * 1e3:.0f} ms | {ours / numpy:.2f} times import numpy | at most 3 |"
+
+
+def report(frames: int) -> Iterator[str]:
+    yield f"{SOURCE} to {TARGET}, {frames:,} poses, float32; times are the fastest of several runs.\n"
+    yield "| what | time | speed as a share | wanted |"
+    yield "|---|---|---|---|"
+    yield from throughput(frames)
+    yield from missing(max(frames // 10, 1))
+    yield from cold()
+    yield from imports()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)
-    frames = parser.parse_args().frames
-    print(f"{SOURCE} -> {TARGET}, {frames:,} poses, float32; the fastest of 7 runs")
-    throughput(frames)
-    missing(max(frames // 10, 1))
-    cold()
-    imports()
+    parser.add_argument("--write", action="store_true", help="write docs/speed.md")
+    options = parser.parse_args()
+    lines = printed(report(options.frames))
+    if options.write:
+        write_block(ROOT / "docs" / "speed.md", "speed", lines)
 
 
 if __name__ == "__main__":

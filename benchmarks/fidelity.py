@@ -15,12 +15,12 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import write_block
+from benchmarks.report import ROOT, printed, write_block
 from skelbridge.body.motions import load_motions, motion_files
 from skelbridge.body.sample import sample_bodies
 from skelbridge.bridge import MomentAccumulator, shipped_bridge
@@ -31,7 +31,6 @@ from skelbridge.io import read
 from skelbridge.landmarks import landmarks
 from skelbridge.skeletons import formats, skeleton
 
-ROOT = Path(__file__).parents[1]
 #: Formats of bodies: no hands or whole bodies, whose many fingers and lips would rule every mean.
 MOST_JOINTS = 60
 SHOWN = [
@@ -217,8 +216,8 @@ def about(bodies: int, kinds: dict[str, list[Path]]) -> str:
         f"{bodies:,} bodies a row, each of another shape, {built['random_share']:.0%} of them in random poses and the "
         "others in poses of motion capture that the bridge was not built from: "
         f"{', '.join(f'{len(files)} clips ({name})' for name, files in kinds.items())}. "
-        f"The bridge was built from {built['bodies']:,} bodies and {len(built['motions'])} other clips, all BVH: the AMC "
-        "clips are of other people, recorded and solved differently. Errors are rms in mm on a body of 1.7 m; the "
+        f"The bridge was built from {built['bodies']:,} bodies and {len(built['motions'])} other clips, all BVH: the "
+        "AMC clips are of other people, recorded and solved differently. Errors are rms in mm on a body of 1.7 m; the "
         "body's own joints are the truth, so this checks the bridge, not the placements.\n"
     )
 
@@ -226,14 +225,6 @@ def about(bodies: int, kinds: dict[str, list[Path]]) -> str:
 def folder_from_environment() -> Path | None:
     folder = Path(os.environ.get("SKELBRIDGE_REAL", ROOT.parent / "shared" / "real"))
     return folder if folder.is_dir() else None
-
-
-def printed(lines: Iterable[str]) -> list[str]:
-    kept = []
-    for line in lines:
-        print(line, flush=True)
-        kept.append(line)
-    return kept
 
 
 def main() -> None:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def printed(lines: Iterable[str]) -> list[str]:
+    """Print lines as they come, and keep them."""
+    kept = []
+    for line in lines:
+        print(line, flush=True)
+        kept.append(line)
+    return kept
 
 
 def write_block(path: Path, name: str, lines: list[str]) -> None:

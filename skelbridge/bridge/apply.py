@@ -47,15 +47,15 @@ def to_numpy(points: Any) -> NDArray:
 
 
 def kernel(weights: Array, dims: int) -> Array:
-    """kron(Wᵀ, I): the matrix that maps flattened sources (S · dims) to flattened targets (T · dims)."""
-    return np.kron(weights.T, np.eye(dims)) if np.isfinite(weights).all() else _kernel_with_nan(weights, dims)
+    """kron(Wᵀ, I): the matrix that maps flattened sources (S · dims) to flattened targets (T · dims).
 
-
-def _kernel_with_nan(weights: Array, dims: int) -> Array:
-    """Rows of NaN weights give NaN, and only there: 0 · NaN must not leak into the other coordinates' columns."""
-    result = np.kron(np.nan_to_num(weights).T, np.eye(dims))
-    result[:, np.repeat(np.isnan(weights).any(axis=1), dims)] = np.nan
-    return result
+    A target with NaN among its weights becomes NaN in all coordinates, whatever the sources are.
+    """
+    matrix = np.zeros((weights.shape[1], dims, weights.shape[0], dims))
+    for axis in range(dims):
+        matrix[:, axis, :, axis] = weights.T
+    matrix[:, :, np.isnan(weights).any(axis=1)] = np.nan
+    return matrix.reshape(weights.shape[1] * dims, -1)
 
 
 def product(points: NDArray, matrix: NDArray, out: NDArray) -> None:
@@ -94,23 +94,26 @@ def present(points: Any, first: int = 0) -> NDArray[np.bool_]:
 
 
 def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The distinct rows of levels (N, S), values 0 to 3, and for each row which of them it is, (N,).
-
-    Rows are packed into numbers of at most 26 base-4 digits, which float64 holds exactly.
-    """
+    """The distinct rows of levels (N, S), values 0 to 3, and for each row which of them it is, (N,)."""
+    low, high = np.packbits(levels & 1, axis=1), np.packbits(levels >> 1, axis=1)
+    padded = np.zeros((len(levels), -(-2 * low.shape[1] // 8) * 8), dtype=np.uint8)
+    padded[:, : low.shape[1]], padded[:, low.shape[1] : 2 * low.shape[1]] = low, high
     codes = np.zeros(len(levels), dtype=np.intp)
-    for start in range(0, levels.shape[1], 26):
-        part = levels[:, start : start + 26].astype(np.float64)
-        word = part @ (4.0 ** np.arange(part.shape[1]))
-        distinct = np.unique(word)
-        found = np.searchsorted(distinct, word)
-        if start:  # number the pairs (code so far, code of this word) anew, so that codes stay small
-            found += codes * len(distinct)
-            found = np.searchsorted(np.unique(found), found)
-        codes = found
+    for word in padded.view(np.uint64).T:
+        found = _ranks(word)
+        codes = _ranks(codes * (found.max(initial=0) + 1) + found) if codes.any() else found
     first = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
     first[codes] = np.arange(len(codes))
     return levels[first], codes
+
+
+def _ranks(values: NDArray) -> NDArray[np.intp]:
+    """For each value how many distinct smaller ones there are, (N,); faster than np.unique's inverse."""
+    order = np.argsort(values)
+    sorted_ = values[order]
+    ranks = np.zeros(len(values), dtype=np.intp)
+    ranks[order[1:]] = np.cumsum(sorted_[1:] != sorted_[:-1])
+    return ranks
 
 
 def apply_groups(
@@ -128,37 +131,44 @@ def apply_groups(
     few = np.uint16 if len(matrices) < 2**16 else np.intp  # numpy sorts 16-bit numbers by radix
     order = np.argsort(codes.astype(few), kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(matrices) + 1))
-    apply = _apply_torch if is_torch(points) else _numpy_applier(points, out)
+    apply = _torch_applier(points, out) if is_torch(points) else _numpy_applier(points, out)
     for code, matrix in enumerate(matrices):
         members = frames[order[bounds[code] : bounds[code + 1]]]
-        for start in range(0, len(members), BLOCK):
-            apply(points, members[start : start + BLOCK], missing[code], matrix, out)
+        for start in range(0, len(members), 4 * BLOCK):
+            apply(members[start : start + 4 * BLOCK], missing[code], matrix)
 
 
 def _numpy_applier(points: NDArray, out: NDArray) -> Callable[..., None]:
     """Gather, multiply, scatter, through two buffers: fresh memory for each group would cost more than the product."""
     joints, dims = points.shape[1:]
-    taken = np.empty((BLOCK, joints * dims), points.dtype)
-    made = np.empty((BLOCK, out.shape[1] * dims), out.dtype)
+    row = np.dtype((np.void, out.itemsize * out.shape[1] * dims))  # rows as single items scatter twice as fast
+    flat, flat_out = points.reshape(len(points), -1), out.reshape(len(out), -1).view(row)[:, 0]
+    taken = np.empty((4 * BLOCK, joints * dims), points.dtype)
+    made = np.empty((4 * BLOCK, out.shape[1] * dims), out.dtype)
 
-    def apply(points: NDArray, rows: NDArray, missing: NDArray, matrix: NDArray, out: NDArray) -> None:
+    def apply(rows: NDArray[np.intp], missing: NDArray[np.bool_], matrix: NDArray) -> None:
         group, result = taken[: len(rows)], made[: len(rows)]
-        np.take(points.reshape(len(points), -1), rows, axis=0, out=group, mode="clip")
-        group[:, np.repeat(missing, dims)] = 0
+        np.take(flat, rows, axis=0, out=group, mode="clip")
+        for joint in np.flatnonzero(missing):
+            group[:, joint * dims : (joint + 1) * dims] = 0
         np.matmul(group, matrix, out=result)
-        out.reshape(len(out), -1)[rows] = result
+        flat_out[rows] = result.view(row)[:, 0]
 
     return apply
 
 
-def _apply_torch(points: torch.Tensor, rows: NDArray, missing: NDArray, matrix: NDArray, out: torch.Tensor) -> None:
+def _torch_applier(points: torch.Tensor, out: torch.Tensor) -> Callable[..., None]:
+    """The same with torch; NaN of joints that cannot be estimated is filled in last, for as a weight it would
+    reach the gradient."""
     import torch
 
-    index = torch.as_tensor(rows, device=points.device)
-    absent = torch.as_tensor(missing, device=points.device)[None, :, None]
-    group = points[index].masked_fill(absent, 0)
-    known = torch.as_tensor(np.nan_to_num(matrix), dtype=points.dtype, device=points.device)
-    unknown = torch.as_tensor(np.isnan(matrix).any(axis=0), device=points.device)
-    # NaN is filled in afterwards: as a weight it would reach the gradient
-    result = (group.reshape(len(rows), -1) @ known).masked_fill(unknown, float("nan"))
-    out[index] = result.reshape(len(rows), *out.shape[1:])
+    def apply(rows: NDArray[np.intp], missing: NDArray[np.bool_], matrix: NDArray) -> None:
+        index = torch.as_tensor(rows, device=points.device)
+        absent = torch.as_tensor(missing, device=points.device)[None, :, None]
+        group = points[index].masked_fill(absent, 0).reshape(len(rows), -1)
+        known = torch.as_tensor(np.nan_to_num(matrix), dtype=points.dtype, device=points.device)
+        unknown = torch.as_tensor(np.isnan(matrix).any(axis=0), device=points.device)
+        result = (group @ known).masked_fill(unknown, float("nan"))
+        out[index] = result.reshape(len(rows), *out.shape[1:])
+
+    return apply

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.bridge.file import Bridge
-from skelbridge.bridge.solver import near_convex_weights
+from skelbridge.bridge.solver import RIDGE, near_convex_weights
 from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
 
@@ -28,6 +28,8 @@ Mask = NDArray[np.bool_]
 PENALTY = 20.0
 #: Weights below this are pruned.
 SMALLEST_WEIGHT = 0.02
+#: A joint at the same place is copied unless the best combination is better by this factor of the rms error, and more.
+COPY_WITHIN = 1.25
 #: Problems solved in one go, so that memory stays bounded.
 _CHUNK = 2048
 
@@ -58,6 +60,7 @@ class Relation:
         sided = np.array([name not in target.asymmetric for name in target.names])
         self._moments = _moments(M, A, B, self._mirror, self._target_mirror, sided)
         places, self.same_place = _places(A, B, source, target)
+        self._namesake = _namesakes(self.same_place, source, target)
         self._place_moments = tuple(placement**2 * part for part in places)
         self._base: dict[bytes, Array] = {}
 
@@ -148,11 +151,33 @@ class Relation:
             refit = near_convex_weights(K, b[again], variance[again], (weights != 0)[again] & ~small[again], PENALTY)
             weights[again] = self._tie(refit, own[again])
             small = (weights != 0) & (np.abs(weights) < SMALLEST_WEIGHT)
+        weights = self._prefer_copies(weights, target, allowed, variance)
         alone = (weights != 0).sum(axis=1) == 1
         weights[alone] = weights[alone] != 0  # exactly one, not one to rounding: a copy is a copy
         if swap.any() and self._mirror is not None:
             weights = np.where(swap[:, None], weights[:, self._mirror], weights)
         return weights
+
+    def _prefer_copies(self, weights: Array, target: NDArray[np.intp], allowed: Mask, variance: Array) -> Array:
+        """Replace combinations that are hardly better than a copy of the source joint at the same place by that copy.
+
+        Some noise could be averaged away, but people expect a point that is given to come back as it is. So the gain
+        must be more than the noise of the best source, as where the joint itself is of low confidence.
+        """
+        same = self._namesake[target] & allowed
+        shares = same / (variance + RIDGE)
+        total = shares.sum(axis=1, keepdims=True)
+        copies = shares / np.where(total > 0, total, 1)
+        noise = np.where(allowed, variance, np.inf).min(axis=1)
+        best = self._cost(weights, target, variance) * COPY_WITHIN**2 + noise
+        keep = (best < self._cost(copies, target, variance)) | ~same.any(axis=1)
+        return np.where(keep[:, None], weights, copies)
+
+    def _cost(self, weights: Array, target: NDArray[np.intp], variance: Array) -> Array:
+        """Expected squared error of each problem's weights (N, S), (N,) mm²."""
+        K, b, c = (part + place for part, place in zip(self._moments, self._place_moments, strict=True))
+        linear = np.einsum("ns,ns->n", weights, b[target])
+        return c[target] - 2 * linear + np.einsum("ns,ns->n", weights @ K + variance * weights, weights) + RIDGE
 
     def _tie(self, weights: Array, own: NDArray[np.bool_]) -> Array:
         """Average the problems that are their own mirror image with that image."""
@@ -191,3 +216,10 @@ def _places(A: Array, B: Array, source: Skeleton, target: Skeleton) -> tuple[tup
     n = len(A)
     same = np.abs(B[:, None] - A[None]).max(axis=2) < 1e-6
     return (covariance[:n, :n], covariance[n:, :n], u[n:] ** 2), same
+
+
+def _namesakes(same_place: Mask, source: Skeleton, target: Skeleton) -> Mask:
+    """The sources at a target's place, (T, S); only the one of the target's name where there is one."""
+    names = np.array(target.names)[:, None] == np.array(source.names)[None]
+    both: Mask = np.logical_and(same_place, names)
+    return np.where(both.any(axis=1, keepdims=True), both, same_place)
