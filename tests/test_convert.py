@@ -216,9 +216,9 @@ def test_there_and_back_does_not_drift():
         x = poses(a)
         there = go(x)
         home = back(there.points)
-        off = np.sqrt(np.nanmean(np.sum((home.points - x) ** 2, axis=-1), axis=0))
+        off = np.sqrt(np.mean(np.sum((home.points - x) ** 2, axis=-1), axis=0))
         bound = np.nanmax(go.expected_error[np.isfinite(there.relative_error[0])]) + home.relative_error[0]
-        assert (off[np.isfinite(bound)] < bound[np.isfinite(bound)]).all()
+        assert (off < bound)[np.isfinite(bound)].all()
 
 
 # -- hands and sides -----------------------------------------------------------------------------------------------
@@ -378,8 +378,9 @@ def test_every_pair(source):
             assert (s.weights == image)[sided].all(), str(c)
         off = np.linalg.norm(s.weights @ source.placement @ rest - target.placement @ rest, axis=1)
         fine = np.array(c.status) != "not estimable"
-        # rms in one pose against an expected rms over all: three times it is the bound of what may happen
-        assert (off[fine] <= 3 * s.total[fine] + 1).all(), (str(c), off[fine].max())
+        # The expected error is an rms over poses and joints, this is one pose: single joints may exceed it somewhat.
+        assert (off[fine] <= 1.6 * s.total[fine] + 1).all(), (str(c), (off[fine] / s.total[fine]).max())
+        assert np.sum(off[fine] ** 2) <= np.sum((1.1 * s.total[fine]) ** 2), str(c)
 
 
 def test_pairs_are_as_many_as_the_formats_allow():
