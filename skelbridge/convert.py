@@ -43,14 +43,15 @@ if TYPE_CHECKING:
 
     Points = NDArray | torch.Tensor
 
+Array = NDArray[np.float64]
 Status = Literal["same point", "estimated", "not estimable"]
 
 #: Confidence from this on: the factor on the input noise. Below the last one a joint counts as missing.
 CONFIDENCE_LEVELS = ((0.75, 1.0), (0.5, 2.0), (0.2, 4.0))
 #: A copy is a weight of at least this on a joint at the same place.
 _COPY = 0.999
-#: Solved patterns of missing joints that a converter keeps.
-_CACHE = 20_000
+#: Bytes of solved patterns that a converter keeps, and of matrices that are made at a time.
+_KEPT, _SCRATCH = 64 * 2**20, 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -211,15 +212,11 @@ class Converter:
         Weights are solved once for each pattern of missing joints and levels of confidence, and kept.
         Raises InputError for a wrong shape, an infinite value, or x, y, score taken for 3D.
         """
-        flat, result, codes, solutions = self._convert(points, confidence, out)
+        flat, result = self._arrays(points, out)
         lead = result.shape[:-2]
-        errors = np.stack([self._known_error(s) for s in solutions])
-        estimable = np.isfinite(errors)
-        if confidence is None:
-            seen = _per_frame(estimable.astype(float), codes, len(flat))
-        else:
-            share = [np.where(e[:, None], _shares(s.weights), 0) for e, s in zip(estimable, solutions, strict=True)]
-            seen = _mean_confidence(to_numpy(confidence).reshape(len(flat), -1), share, codes)
+        codes, errors, seen = self._fill(flat, self._given(confidence, points), result)
+        if seen is None:
+            seen = _per_frame(np.isfinite(errors).astype(float), codes, len(flat))
         return Converted(
             points=result,
             confidence=like(result, seen.reshape(*lead, len(self.target))),
@@ -229,58 +226,72 @@ class Converter:
 
     def points(self, points: Any, confidence: Any = None, out: NDArray | None = None) -> Any:
         """Convert poses and give only the points, (..., T, D): see __call__."""
-        return self._convert(points, confidence, out)[1]
+        flat, result = self._arrays(points, out)
+        self._fill(flat, self._given(confidence, points), result)
+        return result
 
-    def _convert(
-        self, points: Any, confidence: Any, out: Any
-    ) -> tuple[Any, Any, NDArray[np.intp] | None, list[Solution]]:
-        """Points as (N, S, D), the result (..., T, D), which solution each frame took (None: all the first)."""
+    def _arrays(self, points: Any, out: Any) -> tuple[Any, Any]:
+        """The points, checked, as (N, S, D), and the array for the result, (..., T, D)."""
         if not is_torch(points):
             points = np.asarray(points)
             if points.dtype.kind in "iu":
                 points = points.astype(np.float64)
         check_points(_sample(points) if is_torch(points) else points, self.source)
         lead, dims = tuple(points.shape[:-2]), points.shape[-1]
-        flat = points.reshape(-1, len(self.source), dims)
-        result = _result_array(points, (*lead, len(self.target), dims), out)
-        flat_result = result.reshape(len(flat), len(self.target), dims)
-        given = None if confidence is None else self._given_levels(confidence, points.shape[:-1])
-        codes, solutions = self._fill(flat, given, flat_result)
-        return flat, result, codes, solutions
+        return points.reshape(-1, len(self.source), dims), _result_array(points, (*lead, len(self.target), dims), out)
 
-    def _fill(self, flat: Any, given: NDArray | None, out: Any) -> tuple[NDArray[np.intp] | None, list[Solution]]:
-        """Write the converted poses into `out`; codes and solutions as in _convert."""
+    def _fill(self, flat: Any, given: Array | None, result: Any) -> tuple[NDArray[np.intp] | None, Array, Array | None]:
+        """Write the converted poses into `result`.
+
+        Returns the code of each frame's pattern, (N,), or None where all frames are complete; the expected errors of
+        the patterns (P, T), NaN where they are above the bound; the confidence (N, T), if one was given.
+        """
+        out = result.reshape(len(flat), len(self.target), flat.shape[-1])
         if given is None and not is_torch(flat):
-            frames, seen = apply_where_complete(flat, self._matrix(self.solution, flat), out)
+            frames, there = apply_where_complete(flat, self._matrix(self.solution, flat), out)
         else:
-            frames, seen = np.arange(len(flat)), present(flat)
+            frames, there = np.arange(len(flat)), present(flat)
+        complete = self._known_error(self.solution)[None]
+        seen = None if given is None else np.zeros((len(flat), len(self.target)))
         if not len(frames):
-            return None, [self.solution]
-        levels = seen * np.uint8(len(CONFIDENCE_LEVELS))
+            return None, complete, seen
+        levels = there * np.uint8(len(CONFIDENCE_LEVELS))
         if given is not None:
-            levels = np.minimum(levels, given)
+            levels = np.minimum(levels, _levels(given))
         patterns, inverse = group_rows(levels)
-        solutions = [self.solution, *self._solve(patterns)]
-        matrices = [self._matrix(s, flat) for s in solutions[1:]]
-        apply_groups(flat, frames, inverse, patterns == 0, matrices, out)
-        codes = np.zeros(len(flat), dtype=np.intp)
-        codes[frames] = inverse + 1
-        return codes, solutions
+        errors = np.empty((len(patterns), len(self.target)))
+        for start in range(0, len(patterns), self._at_once):
+            part = slice(start, start + self._at_once)
+            chosen = np.flatnonzero((inverse >= part.start) & (inverse < part.stop))
+            codes, solutions = inverse[chosen] - start, self._solve(patterns[part])
+            errors[part] = [self._known_error(solution) for solution in solutions]
+            matrices = [self._matrix(solution, flat) for solution in solutions]
+            apply_groups(flat, frames[chosen], codes, patterns[part] == 0, matrices, out)
+            if given is not None and seen is not None:
+                shares = [
+                    _shares(s.weights) * np.isfinite(e)[:, None] for s, e in zip(solutions, errors[part], strict=True)
+                ]
+                seen[chosen] = _mean_confidence(given[chosen], shares, codes)
+        every = np.zeros(len(flat), dtype=np.intp)
+        every[frames] = inverse + 1
+        return every, np.concatenate([complete, errors]), seen
 
-    def _given_levels(self, confidence: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Confidence as levels, 3 (full) down to 0 (missing), (N, S)."""
-        values = to_numpy(confidence)
-        if values.shape != tuple(shape):
-            raise InputError("confidence", expected=f"one value a joint, shape {tuple(shape)}", got=values.shape)
-        with np.errstate(invalid="ignore"):
-            if values.size and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
-                raise InputError(
-                    "confidence",
-                    expected="values in [0, 1]",
-                    got=f"{np.nanmin(values):g} to {np.nanmax(values):g}",
-                )
-            levels = sum((values >= least).astype(np.uint8) for least, _ in CONFIDENCE_LEVELS)
-        return np.asarray(levels, dtype=np.uint8).reshape(-1, len(self.source))
+    @property
+    def _at_once(self) -> int:
+        """Patterns that are solved and applied in one go, so that their matrices stay within bounds."""
+        return max(_SCRATCH // (9 * 8 * len(self.source) * len(self.target)), 1)
+
+    def _given(self, confidence: Any, points: Any) -> Array | None:
+        """The confidence, checked, as (N, S)."""
+        if confidence is None:
+            return None
+        values, shape = to_numpy(confidence), tuple(np.shape(points)[:-1])
+        if values.shape != shape:
+            raise InputError("confidence", expected=f"one value a joint, shape {shape}", got=values.shape)
+        known = values[~np.isnan(values)]
+        if len(known) and not 0 <= known.min() <= known.max() <= 1:
+            raise InputError("confidence", expected="values in [0, 1]", got=f"{known.min():g} to {known.max():g}")
+        return values.reshape(-1, len(self.source))
 
     def _solve(self, patterns: NDArray[np.uint8]) -> list[Solution]:
         """The solutions of patterns of levels (P, S), from the cache where they are in it."""
@@ -297,7 +308,7 @@ class Converter:
             if keys[i] not in self._solutions:
                 self._solutions[keys[i]] = _nothing(len(self.target), len(self.source))
         found = [self._solutions[key] for key in keys]
-        while len(self._solutions) > _CACHE:
+        while len(self._solutions) > max(_KEPT // (8 * len(self.source) * len(self.target)), 64):
             self._solutions.popitem(last=False)
         return found
 
@@ -442,11 +453,15 @@ def _shares(weights: NDArray) -> NDArray:
     return np.abs(weights) / np.where(total > 0, total, 1)
 
 
-def _mean_confidence(confidence: NDArray, shares: list[NDArray], codes: NDArray[np.intp] | None) -> NDArray:
-    """The sources' confidence averaged with the shares of each frame's solution, (N, T)."""
+def _levels(confidence: Array) -> NDArray[np.uint8]:
+    """Confidence as levels, 3 (full) down to 0 (missing); NaN is missing."""
+    with np.errstate(invalid="ignore"):
+        return sum(((confidence >= least).astype(np.uint8) for least, _ in CONFIDENCE_LEVELS), np.uint8(0))
+
+
+def _mean_confidence(confidence: Array, shares: list[Array], codes: NDArray[np.intp]) -> Array:
+    """The sources' confidence (n, S) averaged with the shares of each frame's solution, (n, T)."""
     known = np.nan_to_num(confidence)
-    if codes is None:
-        return np.minimum(known @ shares[0].T, 1)
     result = np.zeros((len(known), len(shares[0])))
     for code, share in enumerate(shares):
         members = codes == code

@@ -120,7 +120,8 @@ def test_two_dimensions_are_the_first_two_of_three():
 def test_no_frames_give_no_frames():
     for shape in [(0, 17, 3), (4, 0, 17, 2)]:
         assert convert(np.zeros(shape), "coco_17", "smpl_24").shape == (*shape[:-2], 24, shape[-1])
-        assert Converter("coco_17", "smpl_24")(np.zeros(shape)).expected_error.shape == (*shape[:-2], 24)
+        out = Converter("coco_17", "smpl_24")(np.zeros(shape), confidence=np.zeros(shape[:-1]))
+        assert out.expected_error.shape == out.confidence.shape == (*shape[:-2], 24)
 
 
 def test_large_arrays_equal_small_ones_and_out_is_filled():
@@ -193,6 +194,19 @@ def test_confidence_decides_whom_to_believe():
     gone, missing = sure.copy(), x.copy()
     gone[:, 15], missing[:, 15] = 0, np.nan
     np.testing.assert_allclose(c(x, confidence=gone).points, c(missing).points, atol=1e-9)
+
+
+def test_many_patterns_of_confidence_in_bounded_pieces(monkeypatch):
+    x = poses("coco_17", 60)
+    sure = np.random.default_rng(0).uniform(size=(60, 17))
+    whole = Converter("coco_17", "smpl_24")(x, confidence=sure)
+    monkeypatch.setattr("skelbridge.convert._SCRATCH", 1)  # one pattern at a time
+    pieces = Converter("coco_17", "smpl_24")(x, confidence=sure)
+    np.testing.assert_allclose(pieces.points, whole.points, atol=1e-9)
+    np.testing.assert_allclose(pieces.confidence, whole.confidence)
+    np.testing.assert_allclose(pieces.expected_error, whole.expected_error)
+    alone = [Converter("coco_17", "smpl_24")(x[i], confidence=sure[i]).points for i in range(0, 60, 7)]
+    np.testing.assert_allclose(whole.points[::7], alone, atol=1e-9)
 
 
 def test_more_noise_more_expected_error():

@@ -70,7 +70,7 @@ class Relation:
         Parameters: available (P, S), at least one joint each; variance (P, S), of the sources' noise, mm² on a body
         of 1.7 m. Returns one Solution a pattern.
 
-        A target whose best weights do not touch the joints that a pattern misses keeps those weights.
+        A target whose best weights do not touch what a pattern misses, or has with more noise, keeps those weights.
         """
         if not available.any(axis=1).all():
             raise InputError("a pattern without any available joint", expected="at least one joint")
@@ -86,12 +86,9 @@ class Relation:
 
     def judge(self, weights: Array, variance: Array) -> Solution:
         """The expected error of given weights (T, S), with source noise of variance (S,), mm²."""
-        K, b, c = self._moments
-        bridge = c - 2 * np.einsum("ts,ts->t", weights, b) + np.einsum("ts,ts->t", weights @ K, weights)
-        K, b, c = self._place_moments
-        placement = c - 2 * np.einsum("ts,ts->t", weights, b) + np.einsum("ts,ts->t", weights @ K, weights)
-        noise = weights**2 @ variance
-        return Solution(weights, *(np.sqrt(np.maximum(part, 0)) for part in (bridge, placement, noise)))
+        bridge, placement = (_squared_error(weights, K, b, c) for K, b, c in (self._moments, self._place_moments))
+        parts = (bridge, placement, weights**2 @ variance)
+        return Solution(weights, *(np.sqrt(np.maximum(part, 0)) for part in parts))
 
     def expected_distance(self, pairs: NDArray[np.intp]) -> Array:
         """Rms distance of pairs of source joints (P, 2), mm on a body of 1.7 m."""
@@ -110,16 +107,15 @@ class Relation:
         everything = np.ones((1, len(self.source)), dtype=bool)
         left = np.ones(weights.shape[:2], dtype=bool)
         for p, (seen, v) in enumerate(zip(available, variance, strict=True)):
-            if seen.all():
-                continue
-            nominal = np.where(seen, v, v[seen].min())
-            if (nominal != nominal[0]).any():
-                continue  # uneven confidence: the complete pattern is another one in every frame
+            nominal = np.full(len(v), v[seen].min())
+            worse = ~seen | (v > nominal)
+            if not worse.any():
+                continue  # this is the complete pattern itself
             base = self._base.get(nominal.tobytes())
             if base is None:
                 base = self._base[nominal.tobytes()] = self.solve(everything, nominal[None])[0].weights
             weights[p] = base
-            left[p] = (base[:, ~seen] != 0).any(axis=1)
+            left[p] = (base[:, worse] != 0).any(axis=1)
         return np.nonzero(left)
 
     def _image(self, p: int, t: int, available: Mask, variance: Array) -> str:
@@ -176,8 +172,8 @@ class Relation:
     def _cost(self, weights: Array, target: NDArray[np.intp], variance: Array) -> Array:
         """Expected squared error of each problem's weights (N, S), (N,) mm²."""
         K, b, c = (part + place for part, place in zip(self._moments, self._place_moments, strict=True))
-        linear = np.einsum("ns,ns->n", weights, b[target])
-        return c[target] - 2 * linear + np.einsum("ns,ns->n", weights @ K + variance * weights, weights) + RIDGE
+        noise = np.einsum("ns,ns->n", weights**2, variance + RIDGE)
+        return _squared_error(weights, K, b[target], c[target]) + noise
 
     def _tie(self, weights: Array, own: NDArray[np.bool_]) -> Array:
         """Average the problems that are their own mirror image with that image."""
@@ -201,6 +197,11 @@ def _moments(
             b = np.where(sided[:, None], (b + b[np.ix_(target_mirror, mirror)]) / 2, b)
             c = np.where(sided, (c + c[target_mirror]) / 2, c)
     return K, b, c
+
+
+def _squared_error(weights: Array, K: Array, b: Array, c: Array) -> Array:
+    """w K wᵀ - 2 b wᵀ + c for each row of weights (n, S), with K (S, S), b (n, S), c (n,)."""
+    return c + np.einsum("ns,ns->n", weights @ K - 2 * b, weights)
 
 
 def _places(A: Array, B: Array, source: Skeleton, target: Skeleton) -> tuple[tuple[Array, Array, Array], Mask]:
