@@ -30,7 +30,7 @@ from skelbridge.bridge.apply import (
     is_torch,
     kernel,
     like,
-    present,
+    missing_bits,
     to_numpy,
 )
 from skelbridge.errors import InputError
@@ -247,25 +247,27 @@ class Converter:
         the patterns (P, T), NaN where they are above the bound; the confidence (N, T), if one was given.
         """
         out = result.reshape(len(flat), len(self.target), flat.shape[-1])
-        if given is None and not is_torch(flat):
-            frames, there = apply_where_complete(flat, self._matrix(self.solution, flat), out)
-        else:
-            frames, there = np.arange(len(flat)), present(flat)
         complete = self._known_error(self.solution)[None]
+        if given is None and not is_torch(flat):
+            frames, rows = apply_where_complete(flat, self._matrix(self.solution, complete[0], flat), out)
+        else:
+            frames, rows = np.arange(len(flat)), missing_bits(to_numpy(flat))
         seen = None if given is None else np.zeros((len(flat), len(self.target)))
         if not len(frames):
             return None, complete, seen
-        levels = there * np.uint8(len(CONFIDENCE_LEVELS))
         if given is not None:
-            levels = np.minimum(levels, _levels(given))
-        patterns, inverse = group_rows(levels)
+            rows = np.concatenate([rows, _levels(given)], axis=1)
+        examples, inverse = group_rows(rows)
+        patterns = self._complete * np.isfinite(to_numpy(flat[frames[examples]])).all(axis=-1)
+        if given is not None:
+            patterns = np.minimum(patterns, _levels(given[examples]))
         errors = np.empty((len(patterns), len(self.target)))
         for start in range(0, len(patterns), self._at_once):
             part = slice(start, start + self._at_once)
             chosen = np.flatnonzero((inverse >= part.start) & (inverse < part.stop))
             codes, solutions = inverse[chosen] - start, self._solve(patterns[part])
             errors[part] = [self._known_error(solution) for solution in solutions]
-            matrices = [self._matrix(solution, flat) for solution in solutions]
+            matrices = [self._matrix(s, e, flat) for s, e in zip(solutions, errors[part], strict=True)]
             apply_groups(flat, frames[chosen], codes, patterns[part] == 0, matrices, out)
             if given is not None and seen is not None:
                 shares = [
@@ -317,11 +319,10 @@ class Converter:
         total = solution.total
         return np.where(total <= self.max_error, total, np.nan)
 
-    def _matrix(self, solution: Solution, like_points: Any) -> NDArray:
+    def _matrix(self, solution: Solution, error: Array, flat: Any) -> NDArray:
         """The matrix for flattened poses; columns of joints that cannot be estimated are NaN."""
-        weights = np.where(np.isnan(self._known_error(solution))[:, None], np.nan, solution.weights)
-        dtype = np.float64 if str(like_points.dtype).endswith("float64") else np.float32
-        return kernel(weights, like_points.shape[-1]).astype(dtype)
+        weights = np.where(np.isnan(error)[:, None], np.nan, solution.weights)
+        return kernel(weights, flat.shape[-1], np.float64 if str(flat.dtype).endswith("float64") else np.float32)
 
 
 def convert(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from skelbridge.errors import InputError
 
@@ -46,15 +46,17 @@ def to_numpy(points: Any) -> NDArray:
     return points.detach().cpu().numpy() if is_torch(points) else np.asarray(points)
 
 
-def kernel(weights: Array, dims: int) -> Array:
+def kernel(weights: Array, dims: int, dtype: DTypeLike = np.float64) -> NDArray:
     """kron(Wᵀ, I): the matrix that maps flattened sources (S · dims) to flattened targets (T · dims).
 
     A target with NaN among its weights becomes NaN in all coordinates, whatever the sources are.
     """
-    matrix = np.zeros((weights.shape[1], dims, weights.shape[0], dims))
+    matrix = np.zeros((weights.shape[1], dims, weights.shape[0], dims), dtype)
     for axis in range(dims):
         matrix[:, axis, :, axis] = weights.T
-    matrix[:, :, np.isnan(weights).any(axis=1)] = np.nan
+    unknown = np.isnan(weights).any(axis=1)
+    if unknown.any():
+        matrix[:, :, unknown] = np.nan
     return matrix.reshape(weights.shape[1] * dims, -1)
 
 
@@ -63,48 +65,48 @@ def product(points: NDArray, matrix: NDArray, out: NDArray) -> None:
     np.matmul(points.reshape(len(points), -1), matrix, out=out.reshape(len(out), -1))
 
 
-def apply_where_complete(points: NDArray, matrix: NDArray, out: NDArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Convert the frames in which nothing is missing; the positions of the others, (n,), and their joints, (n, S).
+def apply_where_complete(points: NDArray, matrix: NDArray, out: NDArray) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    """Convert the frames in which nothing is missing; the positions of the others, (n,), and their missing_bits.
 
     points (N, S, D), matrix (S · D, T · D), out (N, T, D) contiguous. A block with a missing point is left whole:
     its frames are grouped by pattern afterwards.
     """
-    frames, seen = [np.zeros(0, dtype=np.intp)], [np.zeros((0, points.shape[1]), dtype=bool)]
+    frames, bits = [np.zeros(0, dtype=np.intp)], [missing_bits(points[:0])]
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]
         if np.isfinite(block).all():
             product(block, matrix, out[start : start + BLOCK])
         else:
             frames.append(np.arange(start, start + len(block)))
-            seen.append(present(block, start))
-    return np.concatenate(frames), np.concatenate(seen)
+            bits.append(missing_bits(block, start))
+    return np.concatenate(frames), np.concatenate(bits)
 
 
-def present(points: Any, first: int = 0) -> NDArray[np.bool_]:
-    """Which joints are there, (N, S); InputError for an infinite value. `first` is the position of the first frame."""
-    numbers = to_numpy(points)
-    absent = np.isnan(numbers)
-    if np.isinf(numbers).any():
-        frame, joint = np.argwhere(np.isinf(numbers).any(axis=-1))[0]
+def missing_bits(points: NDArray, first: int = 0) -> NDArray[np.uint8]:
+    """Which coordinates of points (N, S, D) are NaN, as packed bits, (N, bytes).
+
+    Raises InputError for an infinite value; `first` is the position of the first frame, for the message.
+    """
+    if np.isinf(points).any():
+        frame, joint = np.argwhere(np.isinf(points).any(axis=-1))[0]
         raise InputError(
             f"the points hold an infinite value (frame {first + frame}, joint {joint})",
             expected="finite numbers, NaN for a missing joint",
         )
-    return ~np.logical_or.reduce([absent[..., axis] for axis in range(numbers.shape[-1])])
+    return np.packbits(np.isnan(points).reshape(len(points), points.shape[1] * points.shape[2]), axis=1)
 
 
-def group_rows(levels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The distinct rows of levels (N, S), values 0 to 3, and for each row which of them it is, (N,)."""
-    low, high = np.packbits(levels & 1, axis=1), np.packbits(levels >> 1, axis=1)
-    padded = np.zeros((len(levels), -(-2 * low.shape[1] // 8) * 8), dtype=np.uint8)
-    padded[:, : low.shape[1]], padded[:, low.shape[1] : 2 * low.shape[1]] = low, high
-    codes = np.zeros(len(levels), dtype=np.intp)
+def group_rows(rows: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Group equal rows of bytes (N, B): the position of one row of each group, (P,), and each row's group, (N,)."""
+    padded = np.zeros((len(rows), -(-rows.shape[1] // 8) * 8), dtype=np.uint8)
+    padded[:, : rows.shape[1]] = rows
+    codes = np.zeros(len(rows), dtype=np.intp)
     for word in padded.view(np.uint64).T:
         found = _ranks(word)
         codes = _ranks(codes * (found.max(initial=0) + 1) + found) if codes.any() else found
-    first = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
-    first[codes] = np.arange(len(codes))
-    return levels[first], codes
+    position = np.zeros(codes.max(initial=-1) + 1, dtype=np.intp)
+    position[codes] = np.arange(len(codes))
+    return position, codes
 
 
 def _ranks(values: NDArray) -> NDArray[np.intp]:
