@@ -71,8 +71,9 @@ class Converted:
     def expected_error(self) -> Any:
         """Expected rms error of each joint in the input's units, (..., T); NaN where points are NaN.
 
-        The input's unit is found from the pose itself: its bones are compared with those of the body whose stature
-        is 1.7 m. In 2D that is an average over viewing directions.
+        The input's unit is found from the pose itself: its bones are compared with those of the average body whose
+        stature is 1.7 m. Where that cannot tell a body's true size (hands alone; 2D, where bones are seen at an angle)
+        the error is right relative to what is seen.
         """
         return like(self.points, self._errors * self._scale()[..., None])
 

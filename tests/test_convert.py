@@ -1,6 +1,7 @@
 """Converting poses: invariances, missing joints and confidence, arrays of every kind, bad input."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,6 +264,35 @@ def test_a_hand_does_not_invent_a_body():
     fine = {name for name, status in zip(c.target.names, c.status, strict=True) if status != "not estimable"}
     assert fine <= {"left_wrist", "left_elbow"}
     assert "left_wrist" in fine
+
+
+def test_a_face_alone_gives_the_head_and_no_more():
+    c = Converter("coco_wholebody_133", "h36m_17")
+    x = c.source.placement @ rest_body().landmarks
+    x[
+        [
+            not name.startswith(("nose", "left_eye", "right_eye", "jaw", "left_jaw", "right_jaw"))
+            for name in c.source.names
+        ]
+    ] = np.nan
+    out = c(x)
+    known = {name for name, error in zip(c.target.names, out.relative_error, strict=True) if np.isfinite(error)}
+    assert {"head", "head_top"} <= known <= {"head", "head_top", "neck"}
+    off = np.linalg.norm(out.points - c.target.placement @ rest_body().landmarks, axis=-1)
+    assert np.nanmax(off) < 60
+
+
+def test_the_card_in_the_documents_converts_at_once(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs" / "cards.md").read_text(encoding="utf-8")
+    (tmp_path / "lab_6.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    c = Converter("coco_17", str(tmp_path / "lab_6.toml"))
+    out = c(poses("coco_17"))
+    assert out.points.shape == (6, 6, 3)
+    assert c.status[c.target.index("left_knee")] in ("same point", "estimated")
+    monkeypatch.setenv("SKELBRIDGE_REGISTRY", str(tmp_path))
+    np.testing.assert_array_equal(convert(poses("coco_17"), "coco", "lab"), out.points)
+    assert np.isfinite(convert(out.points, "lab", "coco")).any()
+    assert "lab_6" in {card.id for card in formats()}
 
 
 # -- torch ---------------------------------------------------------------------------------------------------------
