@@ -124,7 +124,7 @@ class Skeleton(BaseModel):
                 f"the format {self} does not say where its joints lie",
                 expected="a placement `at` for every joint",
                 got=f"none for {missing[:5]}",
-                mend="Name a known format (from_format=...), or write a card: see docs/cards.md.",
+                mend="Name a known format (format=, --from), or write a card: see docs/cards.md.",
             )
         if self.one_hand and self.side is None:
             raise InputError(

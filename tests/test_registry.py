@@ -101,6 +101,7 @@ def test_a_hand_needs_a_side_and_takes_one() -> None:
     names = landmarks().names
     assert names[left.placement[0].argmax()] == "left_wrist"
     assert names[right.placement[0].argmax()] == "right_wrist"
+    np.testing.assert_array_equal(skeleton(left, side="right").placement, right.placement)
     with pytest.raises(errors.InputError, match="side="):
         _ = skeleton("mano_16").placement
     with pytest.raises(errors.InputError, match="Leave side= out"):
