@@ -16,8 +16,9 @@ def test_renaming_copies_namesakes_and_takes_middles():
     x = np.random.default_rng(0).normal(size=(4, 17, 3))
     y = rename(x, source, target)
     np.testing.assert_array_equal(y[:, target.index("left_knee")], x[:, source.index("left_knee")])
-    middle = (x[:, source.index("left_hip")] + x[:, source.index("right_hip")]) / 2
-    np.testing.assert_allclose(y[:, target.index("pelvis")], middle)
+    for joint, part in [("pelvis", "hip"), ("neck", "shoulder")]:
+        middle = (x[:, source.index(f"left_{part}")] + x[:, source.index(f"right_{part}")]) / 2
+        np.testing.assert_allclose(y[:, target.index(joint)], middle)
     assert np.isnan(y[:, target.index("spine")]).all()
 
 
