@@ -51,6 +51,7 @@ CASES: dict[str, dict[str, list[str] | str | None]] = {
         "limbs and head": [*LIMB_JOINTS, "head"],
         "all but the trunk": None,  # the trunk's joints below are hidden, the rest shown
     },
+    "body_25": {"limbs": LIMB_JOINTS},
     "plug_in_gait_39": {"all but one marker": "each"},
     "halpe_26": {"limbs and nose": [*LIMB_JOINTS, "nose"]},
     "panoptic_19": {"limbs and nose": [*LIMB_JOINTS, "nose"]},
@@ -124,7 +125,8 @@ def recordings(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
     for suffix in ("*.amc", "*.c3d", "*.trc"):
         for file in sorted(folder.rglob(suffix)):
             try:
-                poses = read(file)
+                # OpenCap's files add inferred markers to OpenPose's points: only the points are recorded
+                poses = read(file, format="body_25" if "opencap" in file.parts else None)
             except SkelbridgeError:
                 continue
             known = poses.skeleton.id in CASES and poses.points.ndim == 3 and "LSTM" not in file.name
