@@ -271,9 +271,8 @@ class Converter:
             matrices = [self._matrix(s, e, flat) for s, e in zip(solutions, errors[part], strict=True)]
             apply_groups(flat, frames[chosen], codes, patterns[part] == 0, matrices, out)
             if given is not None and seen is not None:
-                shares = [
-                    _shares(s.weights) * np.isfinite(e)[:, None] for s, e in zip(solutions, errors[part], strict=True)
-                ]
+                pairs = zip(solutions, errors[part], strict=True)
+                shares = [np.where(np.isfinite(e)[:, None], _shares(s.weights), 0) for s, e in pairs]
                 seen[chosen] = _mean_confidence(given[chosen], shares, codes)
         every = np.zeros(len(flat), dtype=np.intp)
         every[frames] = inverse + 1

@@ -168,6 +168,11 @@ def test_all_missing_gives_nan_and_zero_confidence():
     assert (out.confidence[[0, 2]] == 0).all()
     assert np.isnan(out.expected_error[0]).all()
     assert np.isfinite(out.points[1]).any()
+    sure = np.array([[0.0], [0.9], [np.nan]]) * np.ones(17)
+    unsure = Converter("coco_17", "smpl_24")(poses("coco_17", 3), confidence=sure)
+    assert np.isfinite(unsure.confidence).all()
+    assert (unsure.confidence[[0, 2]] == 0).all()
+    assert (unsure.confidence[1] > 0).any()
 
 
 def test_what_cannot_be_estimated_is_nan_with_confidence_zero():

@@ -56,7 +56,7 @@ def write(poses: Poses, path: Path) -> list[str]:
             f"poses for {path}",
             expected="3D points and a frame rate",
             got=f"{len(points)} frames, {poses.dims}D, {poses.fps or 'no'} fps",
-            mend="Give the rate where the file is read: read(path, fps=120).",
+            mend="Give the rate where the file is read: read(path, fps=120), or --fps 120.",
         )
     order, parents, notes = _tree(poses, points)
     tree = _with_turns([poses.skeleton.names[joint] for joint in order], parents, points[:, order])

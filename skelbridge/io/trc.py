@@ -91,7 +91,7 @@ def write(poses: Poses, path: Path) -> list[str]:
             f"poses for {path}",
             expected="3D points and a frame rate",
             got=f"{poses.dims}D, {poses.fps or 'no'} fps",
-            mend="Give the rate where the file is read: read(path, fps=120).",
+            mend="Give the rate where the file is read: read(path, fps=120), or --fps 120.",
         )
     names = poses.skeleton.names
     fields = "DataRate CameraRate NumFrames NumMarkers Units OrigDataRate OrigDataStartFrame OrigNumFrames"
