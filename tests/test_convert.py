@@ -202,6 +202,24 @@ def test_confidence_decides_whom_to_believe():
     np.testing.assert_allclose(c(x, confidence=gone).points, c(missing).points, atol=1e-9)
 
 
+@given(st.integers(0, 10**6), st.sampled_from(PAIRS), st.floats(0, 1), st.booleans(), st.sampled_from([2, 3]))
+@settings(max_examples=40, deadline=None)
+def test_points_errors_and_confidence_agree_on_what_is_known(seed, pair, share, sure, dims):
+    rng = np.random.default_rng(seed)
+    x = poses(pair[0], 5, seed)[..., :dims]
+    x[rng.random(x.shape[:2]) < share] = np.nan
+    confidence = None if sure else np.where(rng.random(x.shape[:2]) < 0.1, np.nan, rng.random(x.shape[:2]))
+    out = Converter(*pair)(x, confidence=confidence)
+    unknown = np.isnan(out.points).all(axis=-1)
+    assert (unknown == np.isnan(out.points).any(axis=-1)).all()
+    assert (unknown == np.isnan(out.relative_error)).all()
+    assert (unknown == (out.confidence == 0)).all()
+    assert ((out.confidence >= 0) & (out.confidence <= 1)).all()
+    assert (out.relative_error[~unknown] <= 75).all()
+    nowhere = np.isnan(x).any(axis=-1).all(axis=-1)
+    assert unknown[nowhere].all()
+
+
 def test_many_patterns_of_confidence_in_bounded_pieces(monkeypatch):
     x = poses("coco_17", 60)
     sure = np.random.default_rng(0).uniform(size=(60, 17))
@@ -315,6 +333,10 @@ def test_torch_equals_numpy_and_can_be_differentiated(dims):
     np.testing.assert_allclose(out.points.detach().numpy(), ref.points, atol=1e-9)
     np.testing.assert_allclose(out.confidence.numpy(), ref.confidence)
     np.testing.assert_allclose(out.expected_error.numpy(), ref.expected_error)
+    sure = np.random.default_rng(0).uniform(size=(8, 17))
+    a, b = c(t, confidence=torch.tensor(sure)), c(x, confidence=sure)
+    np.testing.assert_allclose(a.points.detach().numpy(), b.points, atol=1e-9)
+    np.testing.assert_allclose(a.confidence.numpy(), b.confidence)
     torch.nan_to_num(out.points).sum().backward()
     assert torch.isfinite(t.grad).all()
     assert (t.grad[2, 5] == 0).all()
