@@ -228,6 +228,10 @@ def card_paths() -> dict[str, Path]:
     """Format id (the file name) -> card, the user's own folders after the built-in one."""
     folders = [registry_dir() / "skeletons"]
     for folder in filter(None, os.environ.get("SKELBRIDGE_REGISTRY", "").split(os.pathsep)):
+        if not Path(folder).is_dir():
+            raise InputError(
+                "SKELBRIDGE_REGISTRY", expected="folders that exist", got=folder, mend="Correct or unset it."
+            )
         inside = Path(folder) / "skeletons"
         folders.append(inside if inside.is_dir() else Path(folder))
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
@@ -275,7 +279,7 @@ def _find(name: str | Path) -> Skeleton:
         # Only cards that hold the word are parsed: a look-up stays fast, and a damaged card stops its own users alone.
         if f'"{text}"' in path.read_text(encoding="utf-8", errors="replace").lower():
             card = _card(path)
-            if text in map(str.lower, card.aliases):
+            if text in map(str.lower, (card.id, *card.aliases)):
                 return card
     known = [*paths, *(alias for card in formats() for alias in card.aliases)]
     raise UnknownNameError(

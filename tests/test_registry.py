@@ -94,6 +94,18 @@ def test_the_same_point_is_written_the_same_way() -> None:
     assert at("body_25", "neck") == at("coco_18", "neck") != at("openpose_25b_25", "neck")
 
 
+def test_a_card_is_found_by_its_id_whatever_the_file_is_called(tmp_path, monkeypatch) -> None:
+    (tmp_path / "other_name.toml").write_text('id = "lab_1"\njoints = [{ name = "a", at = { nose_tip = 1 } }]\n')
+    monkeypatch.setenv("SKELBRIDGE_REGISTRY", str(tmp_path))
+    assert skeleton("lab_1").names == ("a",)
+
+
+def test_a_registry_folder_that_is_not_there_is_an_error(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SKELBRIDGE_REGISTRY", str(tmp_path / "nowhere"))
+    with pytest.raises(errors.InputError, match="nowhere"):
+        skeleton("coco_17")
+
+
 def test_a_hand_needs_a_side_and_takes_one() -> None:
     left, right = skeleton("mediapipe_hand_21:left"), skeleton("mediapipe_hand_21", side="right")
     assert str(left) == "mediapipe_hand_21:left"
