@@ -387,18 +387,19 @@ class Report:
 def pose_scale(points: NDArray, source: Skeleton, relation: Relation) -> NDArray[np.float64]:
     """The input's units per mm of the body of 1.7 m, for each pose, (N,); NaN where no bone is complete.
 
-    The median over the format's edges of length by expected length. A 2D length is the projection of a bone that may
-    point anywhere, whose median is √3/2 of the bone.
+    In 3D the median over the format's edges of length by expected length. In 2D lengths are projections, whose mean
+    square over all viewing directions is 2/3 of the bone's, whatever the pose: the root of 3/2 of their mean square.
     """
     pairs = source.edge_index if len(source.edge_index) else relation.nearest_pairs()
-    expected = relation.expected_distance(pairs) * (1.0 if points.shape[-1] == 3 else np.sqrt(0.75))
-    scale = np.empty(len(points))
+    expected = relation.expected_distance(pairs)
+    scale = np.full(len(points), np.nan)
     for start in range(0, len(points), 65536):
         part = points[start : start + 65536]
         length = np.linalg.norm(part[:, pairs[:, 0]] - part[:, pairs[:, 1]], axis=-1) / expected
-        known = np.isfinite(length).any(axis=1)
-        scale[start : start + len(part)] = np.nan
-        scale[start : start + len(part)][known] = np.nanmedian(length[known], axis=1)
+        known = start + np.flatnonzero(np.isfinite(length).any(axis=1))
+        length = length[known - start]
+        flat = points.shape[-1] == 2
+        scale[known] = np.sqrt(1.5 * np.nanmean(length**2, axis=1)) if flat else np.nanmedian(length, axis=1)
     return scale
 
 
