@@ -40,6 +40,9 @@ class Joint(BaseModel):
     anatomy: str = Field(default="", description="where it lies on a real body")
     at: dict[str, float] = Field(default_factory=dict, description="landmark -> weight; the weights sum to one")
     uncertainty: float | None = Field(default=None, gt=0, description="of the place, mm on a body of 1.7 m")
+    calibrated: str = Field(default="", description="the recordings that `at` and `uncertainty` were learned from")
+    prior: dict[str, float] = Field(default_factory=dict, description="`at` before it was calibrated")
+    prior_uncertainty: float | None = Field(default=None, gt=0, description="`uncertainty` before that")
 
     @property
     def placement_uncertainty(self) -> float:
@@ -51,6 +54,17 @@ class Joint(BaseModel):
         if self.at and abs(sum(self.at.values()) - 1) > 1e-6:
             raise ValueError(f"the weights of {self.name!r} in `at` sum to {sum(self.at.values()):.6g}, expected 1")
         return self
+
+
+class Check(BaseModel):
+    """A second source that joints of a card were held against."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: Literal["order", "place"]
+    joints: tuple[str, ...] = Field(default=(), description="the joints that were checked; none listed: all")
+    against: str = Field(min_length=1, description="the second source")
+    found: str = Field(min_length=1, description="how well it agrees")
 
 
 class Skeleton(BaseModel):
@@ -76,6 +90,7 @@ class Skeleton(BaseModel):
     asymmetric: tuple[str, ...] = ()
     mirror: tuple[tuple[str, str], ...] = Field(default=(), description="pairs of left and right joints")
     edges: tuple[tuple[str, str], ...] = ()
+    checks: tuple[Check, ...] = Field(default=(), description="what was checked against a second source")
     joints: tuple[Joint, ...] = Field(min_length=1)
 
     def __len__(self) -> int:
@@ -138,6 +153,22 @@ class Skeleton(BaseModel):
         """Standard uncertainty of each joint's place, mm on a body of 1.7 m, (joints,)."""
         return np.array([joint.placement_uncertainty for joint in self.joints])
 
+    def checks_of(self, name: str) -> tuple[Check, ...]:
+        """The second sources that one joint's order in the array or place on the body was checked against."""
+        self.index(name)
+        return tuple(check for check in self.checks if not check.joints or name in check.joints)
+
+    def prior(self) -> Skeleton:
+        """The same format with the placements that its card had before any was calibrated."""
+        joints = [
+            {**joint.model_dump(), "at": joint.prior, "uncertainty": joint.prior_uncertainty}
+            | {"calibrated": "", "prior": {}, "prior_uncertainty": None}
+            if joint.calibrated
+            else joint.model_dump()
+            for joint in self.joints
+        ]
+        return Skeleton.model_validate({**self.model_dump(), "joints": joints})
+
     def with_side(self, side: Side) -> Skeleton:
         """The same one-hand format as a left or a right hand; InputError for other formats."""
         if not self.one_hand:
@@ -158,7 +189,10 @@ class Skeleton(BaseModel):
         def sided(name: str) -> str:
             return name if name in central else f"{side}_{name.removeprefix(f'{self.side}_')}"
 
-        joints = [{**joint.model_dump(), "at": {sided(n): w for n, w in joint.at.items()}} for joint in self.joints]
+        joints = [
+            {**joint.model_dump(), **{at: {sided(n): w for n, w in getattr(joint, at).items()} for at in ("at", "prior")}}
+            for joint in self.joints
+        ]
         return Skeleton.model_validate({**self.model_dump(), "side": side, "joints": joints})
 
     @model_validator(mode="after")
@@ -171,6 +205,7 @@ class Skeleton(BaseModel):
             ("root", self.root),
             ("mirror", [name for pair in self.mirror for name in pair]),
             ("asymmetric", self.asymmetric),
+            ("checks", [name for check in self.checks for name in check.joints]),
         ):
             problems += [f"`{field}` names {name!r}, which is no joint" for name in used if name not in known]
         paired = [name for pair in self.mirror for name in pair]
