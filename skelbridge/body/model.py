@@ -73,6 +73,23 @@ class Shapes:
         return Shapes(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
+@dataclass(frozen=True)
+class BodyParts:
+    """N bodies as sums over bones: a landmark lies at Σ_b (R_b u_b + m_b h_b), with R_b the bone's rotation in a pose
+    and h_b its posed head, which lies at the parent's head + R_parent offset_b.
+
+    masses m (landmarks, bones); offsets (N, bones, 3) mm; moments u (N, entries, 3) mm, where entry e is that of
+    `landmark[e]` and `bone[e]` (all others are zero); stature (N,) mm.
+    """
+
+    masses: Floats
+    offsets: Floats
+    landmark: NDArray[np.intp]
+    bone: NDArray[np.intp]
+    moments: Floats
+    stature: Floats
+
+
 def mirrored_bone(name: str) -> str:
     """`x.R` for `x.L` and the reverse; a central bone stays."""
     return name[:-1] + {"L": "R", "R": "L"}[name[-1]] if name.endswith((".L", ".R")) else name
@@ -246,6 +263,29 @@ class VirtualBody:
         skinned = _skinned(self._weights, turned, posed, heads, vertices)
         return _combined(self._combine, np.concatenate([posed, skinned], axis=1))
 
+    def parts(self, shapes: Shapes) -> BodyParts:
+        """The bodies taken apart bone by bone: what a pose turns and shifts. See `BodyParts`."""
+        sparse, count = need("scipy.sparse", "body"), len(self.bones)
+        heads, vertices, stature = self._rest(shapes)
+        turned = self._transforms(np.eye(3), heads)[0]
+        above = np.maximum(self.parents, 0)
+        offsets = (turned[:, above] @ (heads - heads[:, above])[..., None])[..., 0]
+        vertex, bone = np.nonzero(self._weights)
+        pinned = (turned[:, bone] @ (vertices[:, vertex] - heads[:, bone])[..., None])[..., 0]
+        skin = self._combine[:, count:]
+        # One row for each landmark and bone, one column for each vertex and bone.
+        spread = sparse.csr_matrix(skin[:, vertex] * self._weights[vertex, bone]).tocoo()
+        places, row = np.unique(spread.row * count + bone[spread.col], return_inverse=True)
+        table = sparse.csr_matrix((spread.data, (row, spread.col)), shape=(len(places), len(vertex)))
+        return BodyParts(
+            masses=self._combine[:, :count] + skin @ self._weights,
+            offsets=offsets,
+            landmark=places // count,
+            bone=places % count,
+            moments=_combined(table, pinned),
+            stature=stature,
+        )
+
     def rest(self, shapes: Shapes) -> Floats:
         """Landmarks in the reference pose, (N, landmarks, 3) mm."""
         return self.landmarks(np.eye(3), shapes)
@@ -310,7 +350,7 @@ def _combined(weights: Floats, points: Floats) -> Floats:
     """Weighted sums of each body: weights (rows, points), mostly zero; points (N, points, k)."""
     table = np.ascontiguousarray(np.swapaxes(points, 0, 1)).reshape(points.shape[1], -1)
     summed = need("scipy.sparse", "body").csr_matrix(weights) @ table
-    return np.ascontiguousarray(np.swapaxes(summed.reshape(len(weights), len(points), -1), 0, 1))
+    return np.ascontiguousarray(np.swapaxes(summed.reshape(weights.shape[0], len(points), -1), 0, 1))
 
 
 def _reading(
