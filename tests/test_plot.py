@@ -13,7 +13,8 @@ from matplotlib.colors import to_hex
 from skelbridge import plot
 from skelbridge.bridge import rest_body
 from skelbridge.convert import Converter
-from skelbridge.errors import InputError, MissingExtraError
+from skelbridge.errors import InputError, MissingExtraError, UnknownNameError
+from skelbridge.plot.places import MAIN_FORMATS, MAIN_WORDS
 from skelbridge.poses import Poses
 from skelbridge.skeletons import Joint, Skeleton, skeleton
 
@@ -59,13 +60,74 @@ def texts(figure):
 # -- formats -----------------------------------------------------------------------------------------------
 
 
+def panels(name):
+    """The panels of a format's sheet by their titles."""
+    return {axes.get_title(loc="left"): axes for axes in plot.plot_skeleton(name).axes}
+
+
+HEAD, HAND = ["head, front", "head, left side"], ["left hand, palm", "left hand, thumb side"]
+BODY_VIEWS = {"front": ([0, 1], [1, 1]), "left side": ([2, 1], [-1, 1]), "from above": ([0, 2], [1, -1])}
+
+
 @pytest.mark.parametrize("name", ["coco_17", "smpl_24", "body_25", "plug_in_gait_39", "coco_wholebody_133"])
 def test_a_format_is_drawn_where_its_placements_lie(name):
-    figure = plot.plot_skeleton(name)
-    points = rest_points(name)
-    for axes, view in zip(figure.axes, (points[:, [0, 1]], points[:, [2, 1]] * [-1, 1]), strict=False):
-        assert same_points(joints(axes)[0], view)
-        assert len(segments(axes)) == len(skeleton(name).edges)
+    views, points = panels(name), rest_points(name)
+    for title, (columns, signs) in BODY_VIEWS.items():
+        assert same_points(joints(views[title])[0], points[:, columns] * signs)
+        assert len(segments(views[title])) == len(skeleton(name).edges)
+
+
+@pytest.mark.parametrize(
+    ("name", "close_ups"),
+    [
+        ("lsp_14", []),
+        ("coco_17", HEAD),
+        ("plug_in_gait_39", HEAD),
+        ("smplh_52", HAND),
+        ("coco_wholebody_133", [*HEAD, *HAND, "left foot, outer side", "left foot, from above"]),
+    ],
+)
+def test_a_sheet_has_the_close_ups_that_its_joints_ask_for(name, close_ups):
+    views = panels(name)
+    assert set(views) >= {*BODY_VIEWS, *close_ups}
+    assert len(views) == 3 + len(close_ups)
+
+
+def test_rings_are_as_wide_as_the_places_are_uncertain():
+    card = skeleton("body_25")
+    rings = drawn(panels("body_25")["front"], "rings")
+    np.testing.assert_allclose(rings.get_widths(), 2 * card.placement_uncertainty)
+    np.testing.assert_allclose(np.asarray(rings.get_offsets()), rest_points("body_25")[:, :2])
+
+
+def test_every_joint_of_a_large_format_has_its_number_in_some_panel():
+    numbers = {text.get_text() for axes in panels("sapiens_goliath_308").values() for text in axes.texts}
+    card = skeleton("sapiens_goliath_308")
+    mirrored = {i for left, right in card.mirror for i in (card.index(right),)}
+    assert {str(i) for i in range(308) if i not in mirrored} <= numbers
+
+
+def test_sheets_are_written_small_and_a_hand_as_a_left_one(tmp_path):
+    from matplotlib.image import imread
+
+    written = plot.save_sheets(tmp_path / "sheets", [skeleton("coco_17"), skeleton("mano_21")])
+    assert [path.name for path in written] == ["coco_17.png", "mano_21.png"]
+    for path in written:
+        assert path.stat().st_size < 70_000
+        assert min(imread(path).shape[:2]) > 500
+
+
+def test_the_command_writes_sheets_and_places(tmp_path):
+    for arguments in (["sheets", tmp_path, "lsp"], ["places", tmp_path / "places.png", "--words", "hip"]):
+        subprocess.run([sys.executable, "-W", "error", "-m", "skelbridge.plot", *map(str, arguments)], check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"lsp_14.png", "places.png"}
+
+
+def test_an_unknown_format_is_one_error_with_the_nearest_names():
+    with pytest.raises(UnknownNameError, match="coco_17"):
+        plot.plot_skeleton("cocoo_17")
+    with pytest.raises(UnknownNameError):
+        plot.plot_namesakes("hip", ["cocoo_17"])
 
 
 def test_left_is_blue_right_is_orange_and_the_body_faces_the_viewer():
@@ -89,45 +151,60 @@ def test_the_list_of_names_has_every_joint_of_a_middling_format_and_counts_those
     assert {"nose", "eye", "shoulder", "ankle"} <= set(named)
     assert {str(i) for i in range(17)} <= set(named)
     counted = texts(plot.plot_skeleton("coco_wholebody_133"))
-    assert "left hand" in counted
+    assert "in the left hand" in counted
     assert "nose" not in counted
 
 
 def test_a_hand_is_drawn_alone_and_in_the_colour_of_its_side():
-    figure = plot.plot_skeleton("mediapipe_hand_21:right")
-    (axes,) = figure.axes
-    places, colours = joints(axes)
+    views = panels("mediapipe_hand_21:right")
+    assert set(views) == {"right hand, palm", "right hand, thumb side"}
+    places, colours = joints(views["right hand, palm"])
     assert len(places) == 21
     assert set(colours) == {plot.COLOURS["right"].upper()}
-    wrist, tips = (
-        rest_points("mediapipe_hand_21:right")[[0]],
-        rest_points("mediapipe_hand_21:right")[[8, 12, 16]],
-    )
-    size = np.linalg.norm(tips - wrist, axis=1).max()
-    assert places[:, 1].max() - places[:, 1].min() > 0.85 * size  # fingers up, seen flat
+    hand = rest_points("mediapipe_hand_21:right")
+    size = np.linalg.norm(hand[[8, 12, 16]] - hand[0], axis=1).max()
+    assert np.ptp(places[:, 1]) > 0.85 * size  # fingers up, seen flat
+    assert np.ptp(joints(views["right hand, thumb side"])[0][:, 0]) < np.ptp(places[:, 0])
     with pytest.raises(InputError, match="side"):
         plot.plot_skeleton("mediapipe_hand_21")
 
 
-def test_faces_and_hands_get_close_ups_that_hold_only_their_joints():
-    titles = {axes.get_title(loc="left"): axes for axes in plot.plot_skeleton("coco_wholebody_133").axes}
-    assert {"head", "left hand"} <= set(titles)
-    points, card = rest_points("coco_wholebody_133"), skeleton("coco_wholebody_133")
-    head, _ = joints(titles["head"])
-    assert len(head) == sum(points[:, 1] > points[card.index("left_shoulder"), 1] + 50)
+def test_the_thumb_is_on_the_left_of_a_left_palm():
+    for side, sign in (("left", -1), ("right", 1)):
+        axes = panels(f"openpose_hand_21:{side}")[f"{side} hand, palm"]
+        numbers = {text.get_text(): text.get_position() for text in axes.texts}
+        assert sign * numbers["4"][0] > sign * numbers["20"][0]
+
+
+def test_close_ups_hold_the_joints_of_their_region_alone():
+    views, card = panels("coco_wholebody_133"), skeleton("coco_wholebody_133")
+    points = rest_points("coco_wholebody_133")
+    head = points[:, 1] > points[card.index("left_shoulder"), 1] + 50
+    assert len(joints(views["head, front"])[0]) == head.sum()
+    assert len(joints(views["head, left side"])[0]) == (head & (points[:, 0] > -1)).sum()
+    assert len(joints(views["left hand, palm"])[0]) == 22
 
 
 def test_namesakes_are_grouped_by_place_with_their_widths():
     figure = plot.plot_namesakes("hip", ["h36m_17", "h36m_25", "smpl_24", "mediapipe_hand_21"])
     card, points = skeleton("h36m_17"), rest_points("h36m_17")
     width = np.linalg.norm(points[card.index("left_hip")] - points[card.index("right_hip")])
-    key = [text for text in texts(figure) if " mm " in text]
-    assert len(key) == 2
-    assert "h36m_17 and 1 more" in key[0]
-    assert abs(float(key[0].split()[0]) - width) <= 2
+    written = texts(figure)
+    assert f"{width:.0f} mm" in written
+    assert "h36m_17, h36m_25" in written
     assert len(figure.axes[0].collections) == 3  # the body and two places
     with pytest.raises(InputError, match="tail"):
         plot.plot_namesakes("tail", ["coco_17"])
+
+
+def test_the_figure_of_places_names_every_format_in_every_block():
+    figure = plot.plot_namesakes()
+    assert len(figure.axes) == 2 * len(MAIN_WORDS)
+    words = " ".join(texts(figure)).replace(",", "").split()
+    for name in MAIN_FORMATS:
+        known = set(skeleton(name).names)
+        blocks = sum(word in known or f"left_{word}" in known for word in MAIN_WORDS)
+        assert words.count(name) == blocks > 0
 
 
 # -- poses -------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ those axes, the directions right in the picture, up in the picture and towards t
 """
 
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
-from skelbridge.plot.formats import plot_namesakes, plot_skeleton
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides
+from skelbridge.plot.places import plot_namesakes
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
 from skelbridge.plot.retargeting import plot_retargeting
+from skelbridge.plot.sheets import plot_skeleton, save_sheets
 
 __all__ = [
     "COLOURS",
@@ -32,4 +33,5 @@ __all__ = [
     "plot_weights",
     "pose_axes",
     "posed_body",
+    "save_sheets",
 ]

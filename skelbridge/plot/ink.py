@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,13 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.floating]
-ViewName = Literal["front", "side", "oblique"]
+ViewName = Literal["front", "side", "top", "oblique"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Blue, vermilion and grey are told apart with every kind of colour vision.
 COLOURS = {"left": "#0072B2", "right": "#D55E00", "centre": "#4A5260"}
 INK, QUIET, FAINT = "#22272E", "#7A8390", "#E6E9ED"
+#: Distinct colours for what is drawn on one body.
+CYCLE = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B",
+    "#56B4E9", "#7F3FBF", "#444B55", "#8FB339", "#A0522D",
+)  # fmt: skip
+#: The kinds of joints as matplotlib's markers.
+KIND_MARKS: Mapping[str, str] = {
+    "joint_center": "o", "surface": "s", "fingertip": "^", "marker": "D", "virtual": "P",
+}  # fmt: skip
 
 STYLE: dict[str, Any] = {
     "figure.dpi": 150, "figure.facecolor": "white", "savefig.dpi": 150, "font.family": "sans-serif",
@@ -40,6 +51,7 @@ STYLE: dict[str, Any] = {
 VIEWS: Mapping[str, Floats] = {
     "front": np.eye(3),
     "side": np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),
+    "top": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
     "oblique": np.array([[0.77, 0.0, -0.64], [0.0, 1.0, 0.0], [0.64, 0.0, 0.77]]),
 }
 
@@ -82,12 +94,13 @@ def draw_skeleton(
     size: float = 1.0,
     colour: str | None = None,
     halo: bool = False,
+    kinds: bool = False,
 ) -> None:
     """Draw one pose into `axes`: edges as lines, joints as dots; what is missing (NaN) is absent.
 
     points (joints, 2) in the data units of the axes; depth (joints,), larger is nearer and drawn later;
     size scales lines and dots; colour overrides the colours of the sides; halo sets the figure off from a
-    photograph.
+    photograph; kinds marks joints by their kind in place of dots.
     """
     collections = need("matplotlib.collections", "plot")
     points = np.asarray(points, dtype=float)
@@ -108,20 +121,43 @@ def draw_skeleton(
         edgecolors="white", linewidths=0.6 * size, zorder=4,
     )  # fmt: skip
     dots.set_gid("joints")
+    if kinds:
+        style = need("matplotlib.markers", "plot").MarkerStyle
+        marks = [style(KIND_MARKS[card.joints[i].kind]) for i in joints]
+        dots.set_paths([mark.get_path().transformed(mark.get_transform()) for mark in marks])
 
 
-def draw_body(axes: Axes, view: Floats, depths: tuple[float, float] = (-np.inf, np.inf)) -> None:
+def draw_rings(axes: Axes, points: ArrayLike, radii: ArrayLike, colours: Sequence[str]) -> None:
+    """Draw a pale disc with a thin rim about each of the points (joints, 2) that is there, in data units."""
+    points, widths = np.asarray(points, dtype=float), 2 * np.asarray(radii, dtype=float)
+    there = [int(i) for i in np.flatnonzero(np.isfinite(points).all(axis=1))]
+    to_rgba = need("matplotlib.colors", "plot").to_rgba_array
+    rings = need("matplotlib.collections", "plot").EllipseCollection(
+        widths[there], widths[there], np.zeros(len(there)), units="xy", offsets=points[there],
+        transOffset=axes.transData, linewidths=0.5, zorder=2, gid="rings",
+        facecolors=to_rgba([colours[i] for i in there], 0.10), edgecolors=to_rgba([colours[i] for i in there], 0.45),
+    )  # fmt: skip
+    axes.add_collection(rings)
+
+
+def draw_body(axes: Axes, view: Floats, depths: tuple[float, float] = (-np.inf, np.inf), relief: float = 1.0) -> None:
     """Draw the rest body as seen in `view` (3, 3); only what lies between two depths, mm to the viewer."""
     vertices, triangles = rest_body().vertices @ view.T, rest_body().triangles
     near = vertices[triangles, 2].mean(axis=1)
-    draw_mesh(axes, vertices, triangles[(near > depths[0]) & (near < depths[1])])
+    cut = bool(np.isfinite(depths).any())
+    draw_mesh(axes, vertices, triangles[(near > depths[0]) & (near < depths[1])], relief=relief, hollow=cut)
 
 
-def draw_mesh(axes: Axes, vertices: Floats, triangles: NDArray[np.integer]) -> None:
-    """Draw a closed mesh in soft light grey; vertices (V, 3) as seen: right, up, towards the viewer."""
+def draw_mesh(
+    axes: Axes, vertices: Floats, triangles: NDArray[np.integer], *, relief: float = 1.0, hollow: bool = False
+) -> None:
+    """Draw a mesh in soft light grey; vertices (V, 3) as seen: right, up, towards the viewer.
+
+    relief deepens the shading; hollow draws the inside too, as a mesh that was cut open needs.
+    """
     corners = vertices[triangles]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    facing = np.flatnonzero(across[:, 2] > 0)
+    facing = np.arange(len(triangles)) if hollow else np.flatnonzero(across[:, 2] > 0)
     facing = facing[np.argsort(corners[facing, :, 2].mean(axis=1))]
     if not len(facing):
         return
@@ -130,7 +166,7 @@ def draw_mesh(axes: Axes, vertices: Floats, triangles: NDArray[np.integer]) -> N
         np.add.at(normals, triangles[:, corner], across)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     lit = 0.5 + 0.5 * normals @ [-0.35, 0.55, 0.76]
-    grey = 0.69 + 0.20 * lit + 0.08 * np.clip(normals[:, 2], 0, 1)
+    grey = 0.97 - relief * (0.28 - 0.20 * lit - 0.08 * np.clip(normals[:, 2], 0, 1))
     colours = np.stack([0.985 * grey, 0.99 * grey, grey, np.ones_like(grey)], axis=1)
     triangulation = need("matplotlib.tri", "plot").Triangulation(*vertices[:, :2].T, triangles[facing])
     mesh = need("matplotlib.collections", "plot").TriMesh(triangulation, facecolors=colours, zorder=1, rasterized=True)
@@ -177,3 +213,26 @@ def box(points: Floats, margin: float) -> tuple[Floats, Floats]:
 def body_box(points: Floats) -> tuple[Floats, Floats]:
     """The box of the rest body together with points (N, 3)."""
     return box(np.concatenate([rest_body().vertices, points]), 30.0)
+
+
+def save_small(figure: Figure, path: str | Path, dpi: float = 100.0) -> None:
+    """Save a figure as a PNG of the house colours and a few greys alone, a fifth of the usual size."""
+    image = need("PIL.Image", "plot")
+    drawn, palette = io.BytesIO(), image.new("P", (1, 1))
+    figure.savefig(drawn, dpi=dpi, format="png")
+    palette.putpalette(_palette())
+    small = image.open(drawn).convert("RGB").quantize(palette=palette, dither=image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+def _palette() -> list[int]:
+    """Greys, and the house colours as they thin out on them, as red, green, blue from 0 to 255."""
+    rgb = need("matplotlib.colors", "plot").to_rgb
+    greys = np.concatenate([[0.3, 0.4, 0.5], np.linspace(0.58, 1, 22)])[:, None] * [0.99, 0.995, 1.0]
+    thin = [
+        t * np.array(rgb(colour)) + (1 - t) * 0.92
+        for colour in (*COLOURS.values(), INK, *CYCLE)
+        for t in (0.2, 0.35, 0.5, 0.7, 0.85, 1)
+    ]
+    white = np.ones((1, 3))
+    return [int(value) for value in np.round(255 * np.concatenate([white, greys, thin])).ravel()]
