@@ -89,7 +89,8 @@ def test_the_same_point_is_written_the_same_way() -> None:
 
     assert at("coco_17", "left_knee") == at("body_25", "left_knee") == at("halpe_26", "left_knee")
     assert at("smpl_24", "left_knee") == at("smplx_55", "left_knee") == at("smplh_52", "left_knee")
-    assert at("mano_21", "index1") == {"index_mcp": 1}
+    assert at("mediapipe_hand_21", "index1") == at("openpose_hand_21", "index1") == {"index_mcp": 1}
+    assert at("mano_21", "index1") == at("mano_16", "index1") != at("openpose_hand_21", "index1")
     assert at("h36m_17", "left_hip") == at("h36m_32", "left_hip") != at("smpl_24", "left_hip")
     assert at("body_25", "neck") == at("coco_18", "neck") != at("openpose_25b_25", "neck")
 
