@@ -40,8 +40,8 @@ def sample_bodies(
     """Yield `count` bodies, each of a random shape, `batch` at a time; memory does not grow with `count`.
 
     A share of `random_share` (all, without `motions`) holds random poses; the others hold a random key pose
-    of a random clip. A clip is chosen with the square root of its number of key poses as weight: long clips
-    do not rule, and those of one pose do not repeat it for ever. The same arguments give the same bodies.
+    of a random clip. A clip is chosen with the square root of its number of key poses as weight (see `clip_shares`):
+    long clips do not rule, and those of one pose do not repeat it for ever. The same arguments give the same bodies.
     """
     if count < 1 or batch < 1 or not 0 <= random_share <= 1:
         raise InputError(
@@ -50,6 +50,12 @@ def sample_bodies(
             got=f"count {count}, batch {batch}, random_share {random_share}",
         )
     return _batches(count, seed, motions, random_share, batch, VirtualBody() if body is None else body)
+
+
+def clip_shares(motions: Sequence[PoseClip]) -> Floats:
+    """How often each clip is chosen for a recorded pose, (clips,), summing to one; none where it has no key poses."""
+    weight = np.sqrt([len(clip.poses) for clip in motions])
+    return weight / weight.sum()
 
 
 def _batches(
@@ -71,8 +77,7 @@ def _poses(
     poses = random_poses(body, count, rng)
     if not recorded.any():
         return poses, ("",) * count
-    weight = np.sqrt([len(clip.poses) for clip in motions])
-    chosen = [motions[index] for index in rng.choice(len(motions), size=count, p=weight / weight.sum())]
+    chosen = [motions[index] for index in rng.choice(len(motions), size=count, p=clip_shares(motions))]
     taken = np.stack([clip.poses[rng.integers(len(clip.poses))] for clip in chosen]).astype(np.float64)
     without_fingers = np.array([not clip.has_fingers for clip in chosen])
     if without_fingers.any():
