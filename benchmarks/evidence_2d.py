@@ -1,7 +1,8 @@
 """What pictures say about where formats put their joints: python -m benchmarks.evidence_2d [--real DIR] [--write]
 
 (1) People who are labelled in several picture formats: how far apart the labels of one joint lie.
-(2) People detected by several cameras: the lengths and offsets of the triangulated points beside those of the cards.
+(2) People labelled in other picture formats: where necks and pelvises lie along the trunk.
+(3) People detected by several cameras: the lengths and offsets of the triangulated points beside those of the cards.
 
 These recordings are for checking only: nothing that this reads enters a card or the bridge. --write puts the result
 into docs/evidence.md and the picture beside it.
@@ -23,6 +24,7 @@ from benchmarks.fidelity import folder_from_environment
 from benchmarks.report import ROOT, printed, write_block
 from benchmarks.same_people import labels_findings, labels_report, spread
 from benchmarks.triangulation import the_person_in_all_views, triangulate_robustly, turned_to_agree
+from benchmarks.trunk_points import trunk_findings, trunk_points, trunk_report
 from skelbridge.body.model import PHENOTYPES, VirtualBody
 from skelbridge.body.rotations import about
 from skelbridge.body.shapes import sample_shapes
@@ -238,11 +240,15 @@ def recorded_people(folder: Path) -> tuple[list[str], list[Person], float]:
 
 
 def report(folder: Path, people: Sequence[Person], cameras: Sequence[str], stature: float) -> Iterator[str]:
+    trunk = trunk_points(folder)
     yield "## Beyond what the cards say\n"
-    yield from labels_findings(folder)
+    yield from trunk_findings(trunk)
     yield from findings(people)
+    yield from labels_findings(folder)
     yield "\n## The same people labelled in several formats\n"
     yield from labels_report(folder)
+    yield "\n## Other people labelled or detected in pictures"
+    yield from trunk_report(trunk)
     yield "\n## People seen by several cameras\n"
     yield from cameras
     yield from lengths_report(people)

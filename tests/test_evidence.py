@@ -12,6 +12,7 @@ from benchmarks.triangulation import (
     triangulate_robustly,
     turned_to_agree,
 )
+from benchmarks.trunk_points import along_trunk, middle, trunk_line, trunk_points, upright
 from skelbridge.body.rotations import about
 from skelbridge.bridge import rest_body
 from skelbridge.camera import Camera
@@ -176,6 +177,19 @@ def test_measures_do_not_depend_on_size_place_and_direction():
     assert set(LENGTHS) <= set(told)
 
 
+def test_a_point_on_the_trunk_is_told_from_any_direction():
+    card = skeleton("mpii_16")
+    rest = (card.placement @ rest_body().landmarks)[None]
+    on_line = rest.copy()
+    on_line[:, card.index("neck")] = middle(rest, card, "shoulder") + 0.2 * trunk_line(rest, card)
+    for angle in (0.3, 1.2, 2.5):
+        picture = (on_line @ about(np.array([0.2, 1, 0.1]), angle).T)[..., :2] * 0.31 + 7
+        assert along_trunk(picture, card, "neck") == pytest.approx([0.2])
+        assert upright(picture, card).all()
+    from_above = (on_line @ about(np.array([1.0, 0, 0]), 1.2).T)[..., :2]
+    assert not upright(from_above, card).any()
+
+
 def test_the_uncertainty_of_a_width_is_that_of_two_mirrored_places():
     card = skeleton("coco_17")
     u = card.placement_uncertainty[card.index("left_hip")]
@@ -190,6 +204,12 @@ def test_the_labels_of_the_real_people(real):
     lines = list(labels_report(real))
     assert sum("people are identical numbers" in line for line in lines) == 2
     assert not any("nan" in line for line in lines)
+
+
+def test_the_real_trunks(real):
+    rows = {(row.name, row.joint): row for row in trunk_points(real)}
+    np.testing.assert_allclose(rows["mpii", "thorax"].seen, 0, atol=2)  # MPII's thorax is computed from the shoulders
+    assert all(np.isfinite(row.seen).all() and len(row.seen) for row in rows.values())
 
 
 def test_the_real_cameras_give_the_points_of_the_tool_that_recorded_them(real):
