@@ -120,8 +120,8 @@ def trunk_report(rows: Sequence[Above]) -> Iterator[str]:
     """The table."""
     yield (
         "\nAlong the line from mid-hip to mid-shoulder: necks, thoraxes and head tops above mid-shoulder, pelvises "
-        "above mid-hip, mm on the rest body. Medians over people, with half the range of the middle two thirds. Heads that "
-        "are bent bring the head top down, and the neck a little.\n"
+        "above mid-hip, mm on the rest body. Medians over people, with half the range of the middle two thirds. Heads "
+        "that are bent bring the head top down, and the neck a little.\n"
     )
     yield "| set | format | joint | people | seen | by the card | less the card | its place's uncertainty, one axis |"
     yield "|---|---|---|---|---|---|---|---|"
