@@ -84,7 +84,7 @@ MEASURES = (
     Measure(
         "elbow to fingertip", (406, 443, 483), (451, 483, 517), GORDON,
         "olecranon to elbow joint + elbow joint to wrist joint + hand",
-        "measure-lowerarm-length-incr", 0.85, 0.8,
+        "measure-lowerarm-length-incr", 0.8, 0.8,
     ),
     Measure(
         "hand length", (160, 175, 190), (175, 190, 205), PHEASANT,
