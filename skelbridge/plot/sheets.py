@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +33,7 @@ from skelbridge.plot.ink import (
     save_small,
     styled,
 )  # fmt: skip
-from skelbridge.skeletons import Skeleton, formats, skeleton
+from skelbridge.skeletons import Joint, Skeleton, formats, skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,12 +45,29 @@ Flags = NDArray[np.bool_]
 _BODY_SCALE, _LEFT, _TOP, _GAP = 335.0, 0.3, 0.95, 0.3
 #: Regions with close-ups, and how many joints make one worth while.
 _CLOSE_UPS = {"head": 4, "left hand": 4, "left foot": 3}
+#: In a head with more joints than this they are numbered in close-ups of eye, ear and mouth.
+_CROWD = 100
+_DETAILS = {
+    "left eye": ("front", r"left_(?!.*lip)(upper_l|lower_l|upper_crease|iris|pupil|eye)"),
+    "nose": ("front", r".*(nose|nostril)"),
+    "mouth": ("front", r".*(lip|mouth|labio|chin|pogonion)"),
+    "left ear": ("side", r"left_(ear_|tragus)"),
+}
 #: Names in the list of joints beyond which they are counted instead; inches from name to name, and to a next column.
 _MOST_NAMES, _LINE, _COLUMN = 64, 0.168, 1.85
 _KIND_WORDS = {
     "joint_center": "joint centre", "surface": "point on the skin", "fingertip": "tip", "marker": "marker",
     "virtual": "made up of others",
 }  # fmt: skip
+
+
+class _View(NamedTuple):
+    """What a close-up shows: title, directions (3, 3), joints, and those whose numbers are written."""
+
+    title: str
+    axes: Floats
+    shown: Flags
+    numbered: Flags
 
 
 class _Panel(NamedTuple):
@@ -92,10 +110,10 @@ def plot_skeleton(format: str | Skeleton) -> Figure:
     close = [regions[0]] if alone else [r for r, least in _CLOSE_UPS.items() if np.sum(regions == r) >= least]
     bodies = [] if alone else _body_panels(points, ~np.isin(regions, [s for r in close for s in _both(r)]))
     left = max((panel.right + _GAP for panel in bodies), default=_LEFT)
-    close_ups = _close_up_panels(card, points, regions, close, left, 4.5 if alone else None)
+    close_ups = _close_up_panels(_close_up_rows(card, points, regions, close), points, left, alone)
     panels = bodies + close_ups
     key = (bodies[1].place[0], bodies[2].place[1]) if bodies else (_LEFT, close_ups[0].bottom)
-    height = max([panel.bottom for panel in panels] + [key[1] + 1.6]) + 0.15
+    height = max([panel.bottom for panel in panels] + [key[1] + 0.2 + 0.16 * len(_key(card))]) + 0.15
     names = _names(card) if len(_names(card)) <= _MOST_NAMES else _census(regions)
     lines = int((height - _TOP) / _LINE)
     left = max(panel.right for panel in panels) + _GAP
@@ -126,7 +144,7 @@ def _regions(card: Skeleton) -> list[str]:
     ends = {"wrist": "hand", "ankle": "foot"}
     regions = []
     for joint in card.joints:
-        main = max(joint.at, key=lambda name: abs(joint.at[name]))
+        main = _main(joint)
         side, _, word = main.partition("_")
         part = ends.get(word) or parts.get(main) or parts[mirrored_name(main)]
         if part in ("head", "face"):
@@ -136,6 +154,11 @@ def _regions(card: Skeleton) -> list[str]:
         else:
             regions.append("body")
     return regions
+
+
+def _main(joint: Joint) -> str:
+    """The landmark that tells most of where a joint lies."""
+    return max(joint.at, key=lambda name: abs(joint.at[name]))
 
 
 def _both(region: str) -> tuple[str, str]:
@@ -160,25 +183,50 @@ def _body_panels(points: Floats, numbered: Flags) -> list[_Panel]:
     return panels
 
 
-def _close_up_panels(
-    card: Skeleton, points: Floats, regions: NDArray, close: Sequence[str], left: float, room: float | None
-) -> list[_Panel]:
-    """Two views of each region, in a row, the larger the more joints it has, or as large as `room` (inches)."""
-    panels: list[_Panel] = []
-    top = _TOP
+def _close_up_rows(card: Skeleton, points: Floats, regions: NDArray, close: Sequence[str]) -> list[list[_View]]:
+    """Two views of each region in a row; details of a crowded head in a row of their own."""
+    rows: list[list[_View]] = []
     for region in close:
         inside = regions == region
-        views = _close_up_views(region)
-        boxes = {title: box(points[inside] @ view.T, 30.0) for title, view in views.items()}
-        side = room or float(np.clip(0.5 * np.sqrt(inside.sum()), 1.9, 5.4))
-        scale = max(float((high - low)[:2].max()) for low, high in boxes.values()) / side
-        x = left
-        for title, view in views.items():
+        details = _details(card) if region == "head" and inside.sum() > _CROWD else []
+        elsewhere = np.zeros_like(inside)
+        for detail in details:
+            elsewhere |= detail.shown | detail.shown[card.mirror_index]
+        row = []
+        for title, axes in _close_up_views(region).items():
             # From the side the far half of a head is out of sight.
             near = inside & (points[:, 0] > -1) if title == "left side" else inside
-            panels.append(_Panel(f"{region}, {title}", view, near, near, *boxes[title], scale, (x, top), close=True))
+            row.append(_View(f"{region}, {title}", axes, near, near & ~elsewhere))
+        rows += [row, details] if details else [row]
+    return rows
+
+
+def _details(card: Skeleton) -> list[_View]:
+    """Views of eye, mouth and ear."""
+    mains = [_main(joint) for joint in card.joints]
+    views = []
+    for title, (view, pattern) in _DETAILS.items():
+        shown = np.array([re.match(pattern, main) is not None for main in mains])
+        views.append(_View(title, VIEWS[view], shown, shown))
+    return views
+
+
+def _close_up_panels(rows: Sequence[Sequence[_View]], points: Floats, left: float, alone: bool) -> list[_Panel]:
+    """The rows below each other, the larger the more joints they show; a region that is `alone` is large."""
+    panels: list[_Panel] = []
+    top = _TOP
+    for row in rows:
+        boxes = [box(points[view.shown] @ view.axes.T, 10.0 if len(row) > 2 else 30.0) for view in row]
+        spans = [float((high - low)[:2].max()) for low, high in boxes]
+        count = max(int(view.shown.sum()) for view in row)
+        side = 4.5 if alone else float(np.clip(0.5 * np.sqrt(count), 1.9, 4.6))
+        # Views of one thing share a scale, details fill their places.
+        scales = [span / 2.6 for span in spans] if len(row) > 2 else [max(spans) / side] * len(row)
+        x = left
+        for view, ends, scale in zip(row, boxes, scales, strict=True):
+            panels.append(_Panel(view.title, view.axes, view.shown, view.numbered, *ends, scale, (x, top), close=True))
             x = panels[-1].right + _GAP
-        top = max(panel.bottom for panel in panels[-2:]) + _GAP
+        top = max(panel.bottom for panel in panels[-len(row) :]) + _GAP
     return panels
 
 
@@ -218,8 +266,9 @@ def _draw(figure: Figure, drawing: _Panel, card: Skeleton, points: Floats) -> No
     axes.set_title(drawing.title, fontsize=7.5, fontweight="normal", color=QUIET, pad=2)
     seen = np.where(drawing.shown[:, None], points @ drawing.view.T, np.nan)
     # Limbs and trunk that lie before or behind a hand or a foot are not of interest.
-    limb = drawing.close and "head" not in drawing.title
-    depths = (drawing.low[2] - 15, drawing.high[2] + 15) if limb else (-np.inf, np.inf)
+    limb = " hand," in drawing.title or " foot," in drawing.title
+    margin = 10.0 if drawing.title.endswith("above") else 45.0
+    depths = (-np.inf, drawing.high[2] + margin) if limb else (-np.inf, np.inf)
     draw_body(axes, drawing.view, depths, relief=1.8 if drawing.close else 1.0)
     colours = [COLOURS[side] for side in joint_sides(card)]
     draw_rings(axes, seen[:, :2], card.placement_uncertainty, colours)
@@ -262,20 +311,27 @@ def _list_names(figure: Figure, left: float, rows: Sequence[tuple[list[tuple[str
         figure.text((x + 0.04 + 0.24 * slots) / width, y / height, name, fontsize=7)
 
 
-def _draw_key(figure: Figure, place: tuple[float, float], card: Skeleton) -> None:
-    """What marks, colours and rings mean; `place` is the upper left corner, inches from the left and the top."""
-    marker = need("matplotlib.lines", "plot").Line2D
-    plain = {"linestyle": "", "markersize": 5, "color": COLOURS["centre"]}
+def _key(card: Skeleton) -> list[tuple[str, str, float, str]]:
+    """What marks, colours and rings mean: mark, colour, size, word."""
+    grey = COLOURS["centre"]
     kinds = [kind for kind in KIND_MARKS if any(joint.kind == kind for joint in card.joints)]
-    handles = [marker([], [], marker=KIND_MARKS[kind], label=_KIND_WORDS[kind], **plain) for kind in kinds]
-    for side in dict.fromkeys(joint_sides(card)):
-        handles.append(marker([], [], marker="_", label=side, **{**plain, "color": COLOURS[side], "mew": 2.5}))
+    rows = [(KIND_MARKS[kind], grey, 5.0, _KIND_WORDS[kind]) for kind in kinds]
+    rows += [("_", COLOURS[side], 8.0, side) for side in dict.fromkeys(joint_sides(card))]
     least, most = (f"{mm:g}" for mm in (card.placement_uncertainty.min(), card.placement_uncertainty.max()))
-    ring = f"place uncertain by {least if least == most else f'{least} to {most}'} mm"
-    handles.append(marker([], [], marker="o", label=ring, **{**plain, "markersize": 9, "alpha": 0.3}))
+    return [*rows, ("o", "#C9CCD1", 9.0, f"place uncertain by {least if least == most else f'{least} to {most}'} mm")]
+
+
+def _draw_key(figure: Figure, place: tuple[float, float], card: Skeleton) -> None:
+    """The key; `place` is its upper left corner, inches from the left and the top."""
+    marker = need("matplotlib.lines", "plot").Line2D
+    handles = [
+        marker([], [], linestyle="", marker=mark, color=colour, markersize=size, markeredgewidth=2.2 * (mark == "_"))
+        for mark, colour, size, _ in _key(card)
+    ]
     width, height = figure.get_size_inches()
     figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(place[0] / width - 0.005, 1 - place[1] / height),
+        handles, [word for *_, word in _key(card)], loc="upper left",
+        bbox_to_anchor=(place[0] / width - 0.005, 1 - (place[1] + 0.1) / height),
         fontsize=7, handlelength=1.2, borderpad=0, labelspacing=0.35, handletextpad=0.5,
     )  # fmt: skip
 
