@@ -20,8 +20,7 @@ from skelbridge.landmarks import Landmarks, landmarks, mirrored_name
 
 HUSTON = "Huston, Principles of Biomechanics (CRC Press 2009), as tabulated in the University of Rhode Island's sheet"
 PHEASANT = "Pheasant, Bodyspace (2nd ed., Taylor & Francis 1996), British adults aged 19 to 65"
-#: Huston has 428 mm for women, which would give them forearms of 13.3 % of stature (de Leva 1996: 15.2 %).
-GORDON = "men Huston; women Gordon et al., 1988 Anthropometric Survey of US Army Personnel (Natick TR-89/044)"
+GORDON = "Gordon et al., 1988 Anthropometric Survey of US Army Personnel (Natick TR-89/044)"
 
 #: From the acromion to the elbow joint over shoulder joint to elbow joint: the joints lie at 10.4 % and 95.7 % of
 #: acromion to radiale (de Leva 1996, J. Biomech. 29, table 1). The virtual body's acromion is no measure of this: its
@@ -36,10 +35,10 @@ P95 = 1.645
 class Measure:
     """A measure of the body and its published 5th, 50th and 95th percentiles, mm.
 
-    how: the sum that is taken on the standing body. control: the shape parameter that sets it ("" for a measure that
-    is only looked at). with_stature: its correlation with stature; with_limbs: how much of the rest it shares with the
-    other limbs (a trunk that is long for the stature goes with short limbs). Both are rounded values that are typical
-    of adult surveys.
+    name: what stands in brackets tells a second source of the same measure. how: the sum that is taken on the standing
+    body. control: the shape parameter that sets it ("" for a measure that is only looked at). with_stature: its
+    correlation with stature; with_limbs: how much of the rest it shares with the other limbs (a trunk that is long for
+    the stature goes with short limbs). Both are rounded values that are typical of adult surveys.
     """
 
     name: str
@@ -82,7 +81,7 @@ MEASURES = (
         "measure-upperarm-length-incr", 0.8, 0.6,
     ),
     Measure(
-        "elbow to fingertip", (406, 443, 483), (451, 483, 517), GORDON,
+        "elbow to fingertip", (406, 443, 483), (451, 483, 517), "women Gordon et al.; men Huston",
         "olecranon to elbow joint + elbow joint to wrist joint + hand",
         "measure-lowerarm-length-incr", 0.8, 0.8,
     ),
@@ -94,10 +93,13 @@ MEASURES = (
         "foot length", (215, 235, 255), (240, 265, 285), PHEASANT,
         "heel to tip of the big toe, horizontally", "l-foot-scale-incr", 0.7, 0.4,
     ),
+    # Huston's women would have forearms of 13.3 % of stature (men 14.9 %; de Leva 1996: 15.2 and 15.4 %).
+    Measure("elbow to fingertip (Huston)", (396, 428, 458), (451, 483, 517), HUSTON, "as above"),
     Measure(
-        "shoulder breadth, bideltoid", (355, 395, 435), (420, 465, 510), PHEASANT,
+        "shoulder breadth, bideltoid", (397, 433, 472), (450, 492, 535), GORDON,
         "between the most lateral points of the deltoids",
     ),
+    Measure("shoulder breadth, bideltoid (Pheasant)", (355, 395, 435), (420, 465, 510), PHEASANT, "as above"),
     Measure(
         "shoulder breadth, biacromial", (325, 355, 380), (365, 400, 430), PHEASANT, "between the acromia",
     ),
@@ -106,6 +108,7 @@ MEASURES = (
         "between the most lateral points of the hips, standing",
     ),
 )  # fmt: skip
+#: Those that the fit sets; they come first.
 FITTED = tuple(measure for measure in MEASURES if measure.control)
 #: What the fit may change: one control a measure, and the depth of the hips, which buttock to knee needs as well.
 CONTROLS = (*(measure.control for measure in FITTED), "hip-scale-depth-incr")
@@ -168,7 +171,7 @@ def measured(shapes: Shapes) -> Floats:
         "shoulder breadth, biacromial": apart("left_acromion", "right_acromion"),
         "hip breadth, seated": apart("left_trochanter", "right_trochanter"),
     }
-    return np.stack([columns[measure.name] for measure in MEASURES], axis=1)
+    return np.stack([columns[measure.name.split(" (")[0]] for measure in MEASURES], axis=1)
 
 
 def drawn(female: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
