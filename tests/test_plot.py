@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from skelbridge.convert import Converter
 from skelbridge.errors import InputError, MissingExtraError, UnknownNameError
 from skelbridge.plot.places import MAIN_FORMATS, MAIN_WORDS
 from skelbridge.poses import Poses
-from skelbridge.skeletons import Joint, Skeleton, skeleton
+from skelbridge.skeletons import Joint, Skeleton, formats, skeleton
 
 
 def drawn(axes, gid):
@@ -121,6 +122,15 @@ def test_the_command_writes_sheets_and_places(tmp_path):
     for arguments in (["sheets", tmp_path, "lsp"], ["places", tmp_path / "places.png", "--words", "hip"]):
         subprocess.run([sys.executable, "-W", "error", "-m", "skelbridge.plot", *map(str, arguments)], check=True)
     assert {path.name for path in tmp_path.iterdir()} == {"lsp_14.png", "places.png"}
+
+
+def test_the_catalogue_has_every_format_and_its_sheet():
+    docs = Path(__file__).parents[1] / "docs"
+    page = (docs / "formats.md").read_text(encoding="utf-8")
+    for card in formats():
+        assert f"\n## {card.id}\n" in page
+        assert f"](images/formats/{card.id}.png)" in page
+        assert (docs / "images" / "formats" / f"{card.id}.png").is_file()
 
 
 def test_an_unknown_format_is_one_error_with_the_nearest_names():

@@ -9,7 +9,7 @@ those axes, the directions right in the picture, up in the picture and towards t
 """
 
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
-from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides
+from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides, save_small
 from skelbridge.plot.places import plot_namesakes
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
 from skelbridge.plot.retargeting import plot_retargeting
@@ -34,4 +34,5 @@ __all__ = [
     "pose_axes",
     "posed_body",
     "save_sheets",
+    "save_small",
 ]

@@ -26,8 +26,8 @@ MAIN_WORDS = ("hip", "shoulder", "neck", "pelvis", "head", "head_top")
 
 #: A mark for each place.
 MARKS = [(colour, mark) for mark in "osD" for colour in CYCLE]
-#: Inches: side of a square panel, width of the labels, height of a line of them, and what lies above a row.
-_PANEL, _LABELS, _LINE, _HEAD = 2.6, 2.55, 0.165, 0.6
+#: Inches: least and largest side of a square panel, width of the labels, height of a line of them, what lies above.
+_PANEL, _LABELS, _LINE, _HEAD = (2.6, 4.0), 2.55, 0.165, 0.6
 _LETTERS = 36
 
 
@@ -60,13 +60,16 @@ def plot_namesakes(words: str | Sequence[str] = MAIN_WORDS, formats: Sequence[st
     words = [words] if isinstance(words, str) else list(words)
     blocks = {word: _places(word, [skeleton(format) for format in formats]) for word in words}
     columns = min(len(blocks), 2)
-    heights = [max(_PANEL, _LINE * sum(len(p.label) + 0.4 for p in places)) + _HEAD for places in blocks.values()]
+    heights = [_LINE * sum(len(place.label) + 0.4 for place in places) for places in blocks.values()]
+    side = float(np.clip(0.55 * max(heights), *_PANEL))
+    heights = [max(height, side) + _HEAD for height in heights]
     rows = [max(heights[i : i + columns]) for i in range(0, len(heights), columns)]
-    width = 2 * _PANEL + _LABELS + 0.9
+    width = 2 * side + _LABELS + 0.9
     figure = canvas(columns * width, sum(rows) + 0.65)
     for i, (word, places) in enumerate(blocks.items()):
         row, column = divmod(i, columns)
-        _block(figure, (0.3 + column * width, sum(rows[row + 1 :]) + 0.1), rows[row] - _HEAD, word, places)
+        corner = (0.3 + column * width, sum(rows[row + 1 :]) + 0.1)
+        _block(figure, corner, (side, rows[row] - _HEAD), word, places)
     heading(figure, "One name, many places", "joints of the same name on one body of 1.7 m")
     return figure
 
@@ -85,14 +88,21 @@ def _places(word: str, cards: Sequence[Skeleton]) -> list[_Place]:
     return sorted(places.values(), key=lambda place: -place.points[0, 1])
 
 
-def _block(figure: Figure, corner: tuple[float, float], height: float, word: str, places: Sequence[_Place]) -> None:
-    """The places of one word, from the side and from the front, and their labels; `corner` in inches."""
+def _block(
+    figure: Figure, corner: tuple[float, float], room: tuple[float, float], word: str, places: Sequence[_Place]
+) -> None:
+    """The places of one word, from the side and from the front, and their labels.
+
+    `corner` is the lower left one, `room` the side of a panel and the height of the labels, inches.
+    """
     low, high = box(np.concatenate([place.points for place in places]), 45.0)
     half = max(float((high - low).max()) / 2, 110.0)
-    left, bottom = corner
+    side, height = room
+    scale = 2 * half / side
+    left, bottom = corner[0], corner[1] + (height - side) / 2
     for name in ("side", "front"):
         middle = (VIEWS[name] @ (low + high))[:2] / 2
-        axes = panel(figure, (left, bottom + height - _PANEL), middle - half, middle + half, 2 * half / _PANEL)
+        axes = panel(figure, (left, bottom), middle - half, middle + half, scale)
         draw_body(axes, VIEWS[name])
         for order, (place, (colour, mark)) in enumerate(zip(places, itertools.cycle(MARKS), strict=False)):
             seen = place.points @ VIEWS[name].T
@@ -102,16 +112,15 @@ def _block(figure: Figure, corner: tuple[float, float], height: float, word: str
                 seen[:, 0], seen[:, 1], s=42, marker=mark, color=colour, edgecolors="white", linewidths=0.7,
                 zorder=5 + order / 99,
             )  # fmt: skip
-        left += _PANEL + 0.1
-    scale = 2 * half / _PANEL
-    dots = [(place.points[0, :2] - middle) / scale + _PANEL / 2 for place in places]
-    ends = [(left - 0.1 - _PANEL + x, bottom + height - _PANEL + y) for x, y in dots]
-    _labels(figure, left + 0.2, bottom + height, height, places, ends)
-    _title(figure, (corner[0], bottom + height + 0.1), word, places)
+        left += side + 0.1
+    inner = (left - 0.1 - side, bottom)
+    ends = [np.array(inner) + (place.points[0, :2] - middle + half) / scale for place in places]
+    _labels(figure, left + 0.2, corner[1] + height, height, places, ends)
+    _title(figure, (corner[0], corner[1] + height + 0.1), word, places)
 
 
 def _labels(
-    figure: Figure, left: float, top: float, height: float, places: Sequence[_Place], ends: Sequence[tuple]
+    figure: Figure, left: float, top: float, height: float, places: Sequence[_Place], ends: Sequence[Floats]
 ) -> None:
     """The labels one below the other from `top` (inches), each with a line to its joint at `ends`."""
     line_type = need("matplotlib.lines", "plot").Line2D

@@ -147,7 +147,9 @@ def _regions(card: Skeleton) -> list[str]:
         main = _main(joint)
         side, _, word = main.partition("_")
         part = ends.get(word) or parts.get(main) or parts[mirrored_name(main)]
-        if part in ("head", "face"):
+        if mirrored_name(main) in joint.at and mirrored_name(main) != main and part in ("hand", "foot"):
+            regions.append("body")  # between left and right
+        elif part in ("head", "face"):
             regions.append("head")
         elif part in ("hand", "foot") and side in ("left", "right"):
             regions.append(f"{side} {part}")
@@ -216,7 +218,7 @@ def _close_up_panels(rows: Sequence[Sequence[_View]], points: Floats, left: floa
     panels: list[_Panel] = []
     top = _TOP
     for row in rows:
-        boxes = [box(points[view.shown] @ view.axes.T, 10.0 if len(row) > 2 else 30.0) for view in row]
+        boxes = [_close_up_box(points[view.shown] @ view.axes.T, detail=len(row) > 2) for view in row]
         spans = [float((high - low)[:2].max()) for low, high in boxes]
         count = max(int(view.shown.sum()) for view in row)
         side = 4.5 if alone else float(np.clip(0.5 * np.sqrt(count), 1.9, 4.6))
@@ -228,6 +230,13 @@ def _close_up_panels(rows: Sequence[Sequence[_View]], points: Floats, left: floa
             x = panels[-1].right + _GAP
         top = max(panel.bottom for panel in panels[-len(row) :]) + _GAP
     return panels
+
+
+def _close_up_box(seen: Floats, detail: bool) -> tuple[Floats, Floats]:
+    """The box of the points as seen, with a margin, and never so narrow that nothing can be recognised in it."""
+    low, high = box(seen, 10.0 if detail else 30.0)
+    narrow = np.clip((0.0 if detail else 55.0) - (high - low) / 2, 0, None)
+    return low - narrow, high + narrow
 
 
 def _close_up_views(region: str) -> dict[str, Floats]:
