@@ -94,6 +94,17 @@ def test_a_sheet_has_the_close_ups_that_its_joints_ask_for(name, close_ups):
     assert len(views) == 3 + len(close_ups)
 
 
+def test_a_users_card_of_a_crowded_nose_is_drawn():
+    joints_of_nose = tuple(
+        Joint(name=f"nose{i}", at={"nose_tip": 1 - i / 500, "nose_base": i / 500}) for i in range(120)
+    )
+    views = {
+        axes.get_title(loc="left"): axes for axes in plot.plot_skeleton(Skeleton(id="n", joints=joints_of_nose)).axes
+    }
+    assert set(views) == {*HEAD, "nose"}
+    assert len(joints(views["nose"])[0]) == 120
+
+
 def test_rings_are_as_wide_as_the_places_are_uncertain():
     card = skeleton("body_25")
     rings = drawn(panels("body_25")["front"], "rings")

@@ -128,14 +128,15 @@ def draw_skeleton(
 
 
 def draw_rings(axes: Axes, points: ArrayLike, radii: ArrayLike, colours: Sequence[str]) -> None:
-    """Draw a pale disc with a thin rim about each of the points (joints, 2) that is there, in data units."""
+    """Draw a pale disc with a thin rim about each of the points (joints, 2) that is there; radii in data units."""
     points, widths = np.asarray(points, dtype=float), 2 * np.asarray(radii, dtype=float)
     there = [int(i) for i in np.flatnonzero(np.isfinite(points).all(axis=1))]
+    shades, pale = [colours[i] for i in there], 0.10 if len(there) < 50 else 0.05
     to_rgba = need("matplotlib.colors", "plot").to_rgba_array
     rings = need("matplotlib.collections", "plot").EllipseCollection(
         widths[there], widths[there], np.zeros(len(there)), units="xy", offsets=points[there],
         transOffset=axes.transData, linewidths=0.5, zorder=2, gid="rings",
-        facecolors=to_rgba([colours[i] for i in there], 0.10), edgecolors=to_rgba([colours[i] for i in there], 0.45),
+        facecolors=to_rgba(shades, pale), edgecolors=to_rgba(shades, 4 * pale),
     )  # fmt: skip
     axes.add_collection(rings)
 

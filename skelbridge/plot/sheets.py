@@ -209,7 +209,8 @@ def _details(card: Skeleton) -> list[_View]:
     views = []
     for title, (view, pattern) in _DETAILS.items():
         shown = np.array([re.match(pattern, main) is not None for main in mains])
-        views.append(_View(title, VIEWS[view], shown, shown))
+        if shown.any():
+            views.append(_View(title, VIEWS[view], shown, shown))
     return views
 
 
@@ -218,12 +219,12 @@ def _close_up_panels(rows: Sequence[Sequence[_View]], points: Floats, left: floa
     panels: list[_Panel] = []
     top = _TOP
     for row in rows:
-        boxes = [_close_up_box(points[view.shown] @ view.axes.T, detail=len(row) > 2) for view in row]
+        boxes = [_close_up_box(points[view.shown] @ view.axes.T, detail=view.title in _DETAILS) for view in row]
         spans = [float((high - low)[:2].max()) for low, high in boxes]
-        count = max(int(view.shown.sum()) for view in row)
-        side = 4.5 if alone else float(np.clip(0.5 * np.sqrt(count), 1.9, 4.6))
-        # Views of one thing share a scale, details fill their places.
-        scales = [span / 2.6 for span in spans] if len(row) > 2 else [max(spans) / side] * len(row)
+        sides = [4.5 if alone else float(np.clip(0.5 * np.sqrt(view.shown.sum()), 1.9, 4.6)) for view in row]
+        scales = [span / side for span, side in zip(spans, sides, strict=True)]
+        if row[0].title not in _DETAILS:  # two views of one thing share a scale
+            scales = [max(spans) / max(sides)] * len(row)
         x = left
         for view, ends, scale in zip(row, boxes, scales, strict=True):
             panels.append(_Panel(view.title, view.axes, view.shown, view.numbered, *ends, scale, (x, top), close=True))
