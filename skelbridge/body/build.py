@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from skelbridge import __version__
 from skelbridge.body.hierarchy import find_joints
-from skelbridge.body.model import VirtualBody, middle_shapes
+from skelbridge.body.measures import mean_adult
+from skelbridge.body.model import VirtualBody
 from skelbridge.body.motions import at_frames, load_motions, motion_files, read_motion
 from skelbridge.body.rest import upright
 from skelbridge.body.retarget import retarget
@@ -85,8 +86,8 @@ def _digest(path: Path) -> str:
 
 
 def _rest(body: VirtualBody) -> RestBody:
-    """The middle adult in the reference pose, scaled to the stature of the moments."""
-    shape, pose = middle_shapes(1), np.broadcast_to(np.eye(3), (len(body.bones), 3, 3))
+    """The mean adult in the reference pose, scaled to the stature of the moments."""
+    shape, pose = mean_adult(), np.broadcast_to(np.eye(3), (len(body.bones), 3, 3))
     scale = STATURE / float(body.stature(shape)[0])
     return RestBody(body.rest(shape)[0] * scale, body.mesh(pose, shape) * scale, body.triangles)
 

@@ -214,6 +214,12 @@ def fitted(shapes: Shapes, targets: Floats) -> Shapes:
     return _of_stature(shapes, targets[:, 0])
 
 
+def mean_adult() -> Shapes:
+    """The one adult, half woman and half man, that measures the mean of both sexes."""
+    both = [measure.mean(np.array([True, False])).mean() for measure in FITTED]
+    return fitted(middle_shapes(1), np.array([both]))
+
+
 def _of_stature(shapes: Shapes, stature: Floats) -> Shapes:
     """The shapes with the height parameter that gives them a stature, (N,) mm."""
     phenotypes, found = shapes.phenotypes.copy(), measured(shapes)[:, 0]
