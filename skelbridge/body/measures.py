@@ -22,10 +22,11 @@ HUSTON = "Huston, Principles of Biomechanics (CRC Press 2009), as tabulated in t
 PHEASANT = "Pheasant, Bodyspace (2nd ed., Taylor & Francis 1996), British adults aged 19 to 65"
 GORDON = "Gordon et al., 1988 Anthropometric Survey of US Army Personnel (Natick TR-89/044)"
 
-#: From the acromion to the elbow joint over shoulder joint to elbow joint: the joints lie at 10.4 % and 95.7 % of
-#: acromion to radiale (de Leva 1996, J. Biomech. 29, table 1). The virtual body's acromion is no measure of this: its
-#: shoulder joint lies 20 mm lower than people's.
-ACROMION = 95.7 / (95.7 - 10.4)
+#: From the acromion to the underside of the bent elbow over shoulder joint to elbow joint: the joints lie at 10.4 % and
+#: 95.7 % of acromion to radiale (de Leva 1996, J. Biomech. 29, table 1), and shoulder-elbow length is 1.081 times
+#: acromion-radiale length (women 1.080, men 1.083, Gordon et al.). The virtual body's acromion is no measure of this:
+#: its shoulder joint lies some 15 mm lower than people's.
+UPPER_ARM = 1.081 / (0.957 - 0.104)
 
 #: The 95th percentile of a standard normal distribution.
 P95 = 1.645
@@ -77,7 +78,7 @@ MEASURES = (
     ),
     Measure(
         "shoulder to elbow", (306, 332, 358), (333, 361, 389), HUSTON,
-        f"{ACROMION:.3f} x shoulder joint to elbow joint + elbow joint to olecranon",
+        f"{UPPER_ARM:.3f} x shoulder joint to elbow joint",
         "measure-upperarm-length-incr", 0.8, 0.6,
     ),
     Measure(
@@ -93,7 +94,8 @@ MEASURES = (
         "foot length", (215, 235, 255), (240, 265, 285), PHEASANT,
         "heel to tip of the big toe, horizontally", "l-foot-scale-incr", 0.7, 0.4,
     ),
-    # Huston's women would have forearms of 13.3 % of stature (men 14.9 %; de Leva 1996: 15.2 and 15.4 %).
+    # Huston's women (and Pheasant's, of 430 mm) would have forearms of 13.3 % of stature (men 14.9 %; de Leva 1996:
+    # 15.2 and 15.4 %).
     Measure("elbow to fingertip (Huston)", (396, 428, 458), (451, 483, 517), HUSTON, "as above"),
     Measure(
         "shoulder breadth, bideltoid", (397, 433, 472), (450, 492, 535), GORDON,
@@ -163,7 +165,7 @@ def measured(shapes: Shapes) -> Floats:
         "sitting height": up("head_top", "crotch"),
         "buttock to knee": ahead("left_hip", "left_buttock") + apart("left_hip", "left_knee") + knee,
         "knee height": up("left_knee", "left_heel_sole") + knee,
-        "shoulder to elbow": ACROMION * apart("left_shoulder", "left_elbow") + olecranon,
+        "shoulder to elbow": UPPER_ARM * apart("left_shoulder", "left_elbow"),
         "elbow to fingertip": olecranon + apart("left_elbow", "left_wrist") + hand,
         "hand length": hand,
         "foot length": np.linalg.norm((at["left_big_toe_tip"] - at["left_heel"])[:, [0, 2]], axis=-1),
