@@ -7,11 +7,13 @@ one file. `docs/cards.md` shows how to write one.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,7 +192,10 @@ class Skeleton(BaseModel):
             return name if name in central else f"{side}_{name.removeprefix(f'{self.side}_')}"
 
         joints = [
-            {**joint.model_dump(), **{at: {sided(n): w for n, w in getattr(joint, at).items()} for at in ("at", "prior")}}
+            {
+                **joint.model_dump(),
+                **{at: {sided(n): w for n, w in getattr(joint, at).items()} for at in ("at", "prior")},
+            }
             for joint in self.joints
         ]
         return Skeleton.model_validate({**self.model_dump(), "side": side, "joints": joints})
@@ -257,6 +262,38 @@ def read_card(path: str | Path) -> Skeleton:
         raise CardError(
             f"the skeleton card {path}, field {where}", got=first["msg"], mend="See docs/cards.md."
         ) from error
+
+
+def write_card(card: Skeleton, path: str | Path) -> None:
+    """Write a card as a TOML file that `read_card` reads back as the same card; nothing half-written is left."""
+    content = card.model_dump(exclude_defaults=True, exclude={"side"})
+    joints, checks = content.pop("joints"), content.pop("checks", ())
+    lines = [f"{name} = {_toml(value)}" for name, value in content.items()]
+    for table in checks:
+        lines += ["", "[[checks]]", *(f"{name} = {_toml(value)}" for name, value in table.items())]
+    for index, table in enumerate(joints):
+        lines += ["", f"[[joints]]  # {index}", *(f"{name} = {_toml(value)}" for name, value in table.items())]
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _toml(value: Any) -> str:
+    """A value of a card in TOML; lists of many names are broken into lines."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, tuple | list):
+        items = [_toml(item) for item in value]
+        joined = ", ".join(items)
+        return f"[{joined}]" if len(joined) < 100 else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value).lower()
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def card_paths() -> dict[str, Path]:

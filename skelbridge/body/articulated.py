@@ -7,7 +7,7 @@ numbers are standard normal, rotation vectors have mean and covariance of random
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,42 +21,41 @@ from skelbridge.bridge.moments import STATURE
 
 #: Principal components of shape, and the bodies and poses that the priors are taken from.
 COMPONENTS, POPULATION = 20, 1500
+#: Joints that random poses never turn some way give by this much, degrees; ways they do turn are left this much freer.
+#: (Frames of a clip are no independent draws: what is usual in it says little about where joints lie.)
+GIVE, FREER = 1.5, 30.0
 #: anny's age from which a body is grown up.
 GROWN_UP = 0.6
 
 
 class Group(NamedTuple):
-    """Bones that turn together: each by the `share` of the group's rotation vector.
-
-    slack: standard deviation, in degrees about each axis, that people have beyond random poses.
-    """
+    """Bones that turn together: each by the `share` of the group's rotation vector."""
 
     bones: tuple[str, ...]
     share: float
-    slack: float
 
 
 CENTRAL = {
-    "lumbar spine": Group(("spine05", "spine04", "spine03"), 1 / 3, 6),
-    "thoracic spine": Group(("spine02", "spine01"), 1 / 2, 6),
-    "neck": Group(("neck01", "neck02", "neck03"), 1 / 3, 6),
-    "head": Group(("head",), 1, 6),
+    "lumbar spine": Group(("spine05", "spine04", "spine03"), 1 / 3),
+    "thoracic spine": Group(("spine02", "spine01"), 1 / 2),
+    "neck": Group(("neck01", "neck02", "neck03"), 1 / 3),
+    "head": Group(("head",), 1),
 }
 SIDED = {
-    "girdle": Group(("clavicle", "shoulder01"), 1 / 2, 6),
-    "shoulder": Group(("upperarm01",), 1, 20),
-    "upper arm": Group(("upperarm02",), 1, 0.5),
-    "elbow": Group(("lowerarm01",), 1, 4),
-    "forearm": Group(("lowerarm02",), 1, 0.5),
-    "wrist": Group(("wrist",), 1, 5),
-    "fingers": Group(tuple(f"finger{f}-{k}" for f in range(2, 6) for k in (1, 2, 3)), 1 / 3, 5),
-    "thumb": Group(("finger1-1", "finger1-2", "finger1-3"), 1 / 3, 5),
-    "hip": Group(("upperleg01",), 1, 10),
-    "thigh": Group(("upperleg02",), 1, 0.5),
-    "knee": Group(("lowerleg01",), 1, 4),
-    "shank": Group(("lowerleg02",), 1, 0.5),
-    "ankle": Group(("foot",), 1, 6),
-    "toes": Group(tuple(f"toe{t}-1" for t in range(1, 6)), 1, 4),
+    "girdle": Group(("clavicle", "shoulder01"), 1 / 2),
+    "shoulder": Group(("upperarm01",), 1),
+    "upper arm": Group(("upperarm02",), 1),
+    "elbow": Group(("lowerarm01",), 1),
+    "forearm": Group(("lowerarm02",), 1),
+    "wrist": Group(("wrist",), 1),
+    "fingers": Group(tuple(f"finger{f}-{k}" for f in range(2, 6) for k in (1, 2, 3)), 1 / 3),
+    "thumb": Group(("finger1-1", "finger1-2", "finger1-3"), 1 / 3),
+    "hip": Group(("upperleg01",), 1),
+    "thigh": Group(("upperleg02",), 1),
+    "knee": Group(("lowerleg01",), 1),
+    "shank": Group(("lowerleg02",), 1),
+    "ankle": Group(("foot",), 1),
+    "toes": Group(tuple(f"toe{t}-1" for t in range(1, 6)), 1),
 }
 
 
@@ -80,9 +79,9 @@ class Posture:
             self.vectors + step[:, 6:].reshape(self.vectors.shape),
         )
 
-    def chosen(self, rows: object) -> Posture:
+    def chosen(self, rows: slice) -> Posture:
         """Some of the poses."""
-        return Posture(self.translation[rows], self.root[rows], self.vectors[rows])  # type: ignore[index]
+        return Posture(self.translation[rows], self.root[rows], self.vectors[rows])
 
 
 class ArticulatedBody:
@@ -95,9 +94,9 @@ class ArticulatedBody:
         parts = body.parts(shapes[shapes.phenotypes[:, 1] >= GROWN_UP])
         self.masses, self.landmark, self.bone = parts.masses, parts.landmark, parts.bone
         self._mean, self._basis = _principal(parts)
-        self.groups, self.share, slack = _groups(body.bones)
+        self.groups, self.share = _groups(body.bones)
         self.pose_mean, covariance = _pose_prior(body, self.groups, self.share, rng)
-        self.pose_precision = np.linalg.inv(covariance + np.eye(3) * np.radians(slack)[:, None, None] ** 2)
+        self.pose_precision = np.linalg.inv(FREER * covariance + np.radians(GIVE) ** 2 * np.eye(3))
         below = np.eye(len(self.parents), dtype=bool)
         for bone in reversed(range(len(self.parents))):
             if self.parents[bone] >= 0:
@@ -160,17 +159,17 @@ def _principal(parts: BodyParts) -> tuple[Floats, Floats]:
     columns = np.concatenate([parts.offsets.reshape(count, -1), parts.moments.reshape(count, -1)], axis=1)
     columns *= (STATURE / parts.stature)[:, None]
     mean = columns.mean(axis=0)
-    values, vectors = np.linalg.eigh((columns - mean) @ (columns - mean).T)
+    _, vectors = np.linalg.eigh((columns - mean) @ (columns - mean).T)
     return mean, (vectors[:, -COMPONENTS:].T @ (columns - mean)) / np.sqrt(count)
 
 
-def _groups(bones: tuple[str, ...]) -> tuple[list[np.ndarray], Floats, Floats]:
-    """Bones, share and slack of each group; the right side follows the left."""
+def _groups(bones: tuple[str, ...]) -> tuple[list[np.ndarray], Floats]:
+    """Bones and share of each group; the right side follows the left."""
     chosen = [*CENTRAL.values()]
     for side in "LR":
         chosen += [group._replace(bones=tuple(f"{b}.{side}" for b in group.bones)) for group in SIDED.values()]
     indices = [np.array([bones.index(bone) for bone in group.bones]) for group in chosen]
-    return indices, np.array([group.share for group in chosen]), np.array([group.slack for group in chosen])
+    return indices, np.array([group.share for group in chosen])
 
 
 def _pose_prior(

@@ -25,6 +25,8 @@ from skelbridge.body.rotations import Floats, unit
 FREEDOM = 4.0
 #: Standard deviation of the logarithm of a person's size relative to 1.7 m.
 SIZE = 0.15
+#: As how many frames those of one person count together for what they share: what the model lacks is the same in all.
+INDEPENDENT = 20.0
 _CHUNK = 96
 
 
@@ -67,8 +69,9 @@ class Fit:
     state: State = field(init=False)
 
     def __post_init__(self) -> None:
-        self.known = np.isfinite(self.points).all(axis=-1)
+        self.known: NDArray[np.bool_] = np.asarray(np.isfinite(self.points).all(axis=-1))
         self.people = int(self.person.max()) + 1
+        self.share = np.minimum(INDEPENDENT / np.bincount(self.person), 1)[self.person]
         groups = len(self.body.groups)
         count = len(self.points)
         start = Posture(
@@ -103,6 +106,11 @@ class Fit:
         """Recorded less predicted points."""
         return self.points - self.predicted(state)
 
+    def in_root(self) -> Floats:
+        """The recorded points as seen from each frame's root."""
+        posture = self.state.posture
+        return np.einsum("nyx,njy->njx", posture.root, self.points - posture.translation[:, None])
+
     def weights(self, residuals: Floats) -> Floats:
         """Robust weight of each point, (N, J): near 0 for outliers, 0 for missing ones."""
         squared = np.sum(residuals**2, axis=-1) / self.scatter**2
@@ -119,7 +127,7 @@ class Fit:
         """The objective in total."""
         moved = sum(z @ f.precision @ z for z, f in zip(state.moved, self.freedoms, strict=True))
         prior = (state.size**2).sum() / SIZE**2 + (state.shape**2).sum() + moved
-        return float(self.costs(state).sum() + prior)
+        return float(self.share @ self.costs(state) + prior)
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 
@@ -168,7 +176,9 @@ class Fit:
         poor = np.flatnonzero(cost > 2 * np.median(cost))
         if not len(poor):
             return
-        local = np.einsum("nyx,njy->njx", self.state.posture.root, self.points - self.state.posture.translation[:, None])
+        local = np.einsum(
+            "nyx,njy->njx", self.state.posture.root, self.points - self.state.posture.translation[:, None]
+        )
         saved, candidates = self.state.posture, np.flatnonzero(good)
         vectors = saved.vectors.copy()
         for frame in poor:
@@ -229,7 +239,7 @@ class Fit:
 
     def _shared_step(self, damping: float) -> State:
         H, g, normals = self._reduced(damping)
-        step = np.linalg.solve(H + damping * np.diag(np.diag(H)), g)
+        step: Floats = np.linalg.solve(H + damping * np.diag(np.diag(H)), g)
         _, places = self._layout
         people = step[: self.people * (1 + COMPONENTS)].reshape(self.people, -1)
         return State(
@@ -242,7 +252,7 @@ class Fit:
     def covariances(self) -> list[Floats]:
         """Posterior covariance of each freedom's parameters, poses, shapes and the other places averaged over."""
         H, _, _ = self._reduced(1e-9)
-        covariance = np.linalg.inv(H)
+        covariance: Floats = np.linalg.inv(H)
         return [covariance[place, place] for place in self._layout[1]]
 
 
@@ -309,6 +319,7 @@ class _Normal:
 
     rows: slice
     person: NDArray[np.intp]
+    share: Floats
     H: Floats
     g: Floats
     cross: Floats
@@ -329,6 +340,7 @@ class _Normal:
         self.by_shared, self.alone = solved[..., :-1], solved[..., -1]
         left_H = self.shared_H - np.swapaxes(self.cross, 1, 2) @ self.by_shared
         left_g = self.shared_g - (np.swapaxes(self.cross, 1, 2) @ self.alone[..., None])[..., 0]
+        left_H, left_g = left_H * self.share[:, None, None], left_g * self.share[:, None]
         for person in np.unique(self.person):
             own = self.person == person
             index = self._index(person, people)
@@ -363,11 +375,11 @@ def _normal_equations(fit: Fit, tables: _Tables, rows: slice, shared: bool) -> _
         at = slice(6 + 3 * group, 9 + 3 * group)
         H[:, at, at] += precision
     if not shared:
-        return _Normal(rows, person, H, g, *(np.zeros((0, 0, 0)),) * 3)
+        return _Normal(rows, person, fit.share[rows], H, g, *(np.zeros((0, 0, 0)),) * 3)
     S = np.concatenate([posed.by_shape(), _by_place(fit, posed, rows)], axis=-1)
     S = (S * root[..., None]).reshape(len(person), J.shape[1], -1)
     St = np.swapaxes(S, 1, 2)
-    return _Normal(rows, person, H, g, np.swapaxes(J, 1, 2) @ S, St @ S, (St @ r[..., None])[..., 0])
+    return _Normal(rows, person, fit.share[rows], H, g, np.swapaxes(J, 1, 2) @ S, St @ S, (St @ r[..., None])[..., 0])
 
 
 def _by_place(fit: Fit, posed: _Posed, rows: slice) -> Floats:
