@@ -31,9 +31,6 @@ DEFAULT = "one and the same place; the default body has narrower shoulders and l
 HANGING = "arms hang in the source and are held off the body here; the segment lengths agree"
 T_POSE = "the published T-pose lifts the shoulders; our arms are lowered by 45 degrees"
 REASONS: dict[tuple[str, str], str] = {
-    ("smplx_template", "shoulder_beside_pelvis"): (
-        "9 mm; our mean adult has broader shoulders for its legs than the template"
-    ),
     ("anny_coco_regressor", "eye_to_eye"): EYES,
     ("anny_coco_regressor", "heel_to_big_toe"): DEFAULT,
     (
@@ -42,7 +39,7 @@ REASONS: dict[tuple[str, str], str] = {
     ): "the regressor's nose lies 13 mm above and behind the tip; annotators are asked for the tip",
     ("anny_coco_regressor", "left_ear"): "the default body's head is larger for its legs, as eyes show",
     ("anny_coco_regressor", "left_elbow"): (
-        "the regressor's elbow lies 2 cm up the arm: its upper arm is 1.12 forearms, Panoptic's 1.20, ours 1.20"
+        "the regressor's elbow lies 2 cm up the arm: its upper arm is 1.12 forearms, Panoptic's 1.20, ours 1.18"
     ),
     ("makehuman_mixamo", "shoulder_to_shoulder"): DEFAULT,
     ("makehuman_cmu_mb", "shoulder_to_shoulder"): DEFAULT,
