@@ -33,6 +33,7 @@ from skelbridge.bridge.apply import (
     missing_bits,
     to_numpy,
 )
+from skelbridge.bridge.paired import learn
 from skelbridge.errors import InputError
 from skelbridge.poses import check_points
 from skelbridge.skeletons import Side, Skeleton, skeleton
@@ -201,6 +202,36 @@ class Converter:
         from skelbridge.plot import plot_weights
 
         return plot_weights(self)
+
+    # -- learning --------------------------------------------------------------------------------------------------
+
+    def fit(self, source_points: Any, target_points: Any, people: Any = None) -> Converter:
+        """A new converter that has learned from paired poses of the same bodies, with the bridge as prior.
+
+        Parameters: source_points (N, S, 3), target_points (N, T, 3), in one frame of reference and unit, frames in
+        their order in time, NaN = missing. people (N,): a label of the person in each frame. With several people the
+        errors of the new converter are those to be expected of other people; without labels, of the people seen.
+
+        Few pairs, or odd ones, change little; many make it the least-squares answer. The pairs have the converter's
+        `noise` in their sources. A joint that never appears stays related to the others as it was. A second fit goes
+        on from the first. See `skelbridge.bridge.paired` for the method.
+        Raises InputError for shapes that do not match, fewer than 10 usable pairs, poses that are all the same, and
+        sources and targets in different units or frames of reference.
+        """
+        X, Y = (_paired(points, card) for points, card in ((source_points, self.source), (target_points, self.target)))
+        if len(X) != len(Y):
+            raise InputError("paired poses", expected="as many target as source poses", got=f"{len(Y)} and {len(X)}")
+        if people is not None and np.shape(people) != (len(X),):
+            raise InputError("people", expected=f"a label for each pose, shape ({len(X)},)", got=np.shape(people))
+        scale = pose_scale(X, self.source, self._relation)
+        known, asked = (~np.isnan(points[..., 0]) for points in (X, Y))
+        enough = known.sum(axis=1) * 2 >= known.any(axis=0).sum()  # of the joints that ever appear
+        usable = (scale > 0) & asked.any(axis=1) & enough
+        poses = np.concatenate([X, Y], axis=1)[usable] / scale[usable, None, None]
+        who = None if people is None else np.asarray(people)[usable]
+        fitted = Converter(self.source, self.target, noise=self.noise, max_error=self.max_error)
+        fitted._relation = learn(self._relation, poses, who, np.full(len(self.source), self.noise**2))
+        return fitted
 
     # -- converting --------------------------------------------------------------------------------------------
 
@@ -416,6 +447,17 @@ def _sided(source: str | Skeleton, target: str | Skeleton, side: Side | None) ->
         side = given.pop() if len(given) == 1 else "left" if not given else None
     first, second = (s.with_side(side) if side and s.one_hand and s.side is None else s for s in pair)
     return first, second
+
+
+def _paired(points: Any, card: Skeleton) -> Array:
+    """Poses to learn from, checked, (N, J, 3) float64; all of a joint is NaN where a coordinate is."""
+    values = to_numpy(points)
+    values = values.astype(np.float64) if values.dtype.kind in "iuf" else values
+    check_points(values, card, f"paired points of {card}", finite=True)
+    if values.ndim != 3 or values.shape[-1] != 3:
+        raise InputError(f"paired points of {card}", expected=f"shape (frames, {len(card)}, 3)", got=values.shape)
+    values[np.isnan(values).any(axis=-1)] = np.nan
+    return values
 
 
 def _sample(points: Any) -> NDArray:

@@ -11,6 +11,7 @@ The weights minimise their sum plus the L1 penalty; small ones are pruned and th
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,19 +50,45 @@ class Solution:
         return np.sqrt(self.bridge**2 + self.placement**2 + self.noise**2)
 
 
+@dataclass(frozen=True)
+class JointMoments:
+    """Second moments of the sources and the targets together, (S + T, S + T), mm² on a body of 1.7 m.
+
+    For e with entries that sum to zero, e J eᵀ is the expected squared length of the vector e X: its bridge part, and
+    its placement part.
+    """
+
+    bridge: Array
+    placement: Array
+
+
 class Relation:
     """Everything about one source and one target format that does not depend on what is missing in a frame."""
 
     def __init__(self, bridge: Bridge, source: Skeleton, target: Skeleton, placement: float = 1.0):
-        M, A, B = bridge.moments, source.placement, target.placement
+        A, B = source.placement, target.placement
         self.source, self.target = source, target
         self._mirror = None if source.one_hand or source.asymmetric else source.mirror_index
         self._target_mirror = None if target.one_hand else target.mirror_index
-        sided = np.array([name not in target.asymmetric for name in target.names])
-        self._moments = _moments(M, A, B, self._mirror, self._target_mirror, sided)
-        places, self.same_place = _places(A, B, source, target)
+        self.same_place = np.abs(B[:, None] - A[None]).max(axis=2) < 1e-6
         self._namesake = _namesakes(self.same_place, source, target)
-        self._place_moments = tuple(placement**2 * part for part in places)
+        rows = np.concatenate([A, B])
+        places = placement**2 * _place_covariance(rows, source, target)
+        self._take(JointMoments(rows @ bridge.moments @ rows.T, places), 1.0, 1.0)
+
+    def updated(self, moments: JointMoments, simplicity: float, factor: Array | float) -> Relation:
+        """The same formats with other moments.
+
+        simplicity: factor on the price of negative weights and on the bound for small ones; factor (T,): on each
+        target's squared bridge and placement error, which changes what is expected, not the weights.
+        """
+        other = copy(self)
+        other._take(moments, simplicity, factor)
+        return other
+
+    def _take(self, moments: JointMoments, simplicity: float, factor: Array | float) -> None:
+        self.joint_moments, self.simplicity, self._factor = moments, simplicity, factor
+        self._moments, self._place_moments = self._parts(moments.bridge), self._parts(moments.placement)
         self._base: dict[bytes, Array] = {}
 
     def solve(self, available: Mask, variance: Array) -> list[Solution]:
@@ -87,7 +114,7 @@ class Relation:
     def judge(self, weights: Array, variance: Array) -> Solution:
         """The expected error of given weights (T, S), with source noise of variance (S,), mm²."""
         bridge, placement = (_squared_error(weights, K, b, c) for K, b, c in (self._moments, self._place_moments))
-        parts = (bridge, placement, weights**2 @ variance)
+        parts = (bridge * self._factor, placement * self._factor, weights**2 @ variance)
         return Solution(weights, *(np.sqrt(np.maximum(part, 0)) for part in parts))
 
     def expected_distance(self, pairs: NDArray[np.intp]) -> Array:
@@ -101,6 +128,21 @@ class Relation:
         everyone = np.stack(np.meshgrid(np.arange(count), np.arange(count), indexing="ij"), axis=-1).reshape(-1, 2)
         distance = self.expected_distance(everyone).reshape(count, count)
         return np.stack([np.arange(count), np.where(distance > 20, distance, np.inf).argmin(axis=1)], axis=1)
+
+    def _parts(self, joint: Array) -> tuple[Array, Array, Array]:
+        """Moments of the sources (S, S), of targets with sources (T, S), of each target (T,).
+
+        Mirror images are made equal to the last bit; targets without a partner (single markers) have none.
+        """
+        n, mirror, target_mirror = len(self.source), self._mirror, self._target_mirror
+        K, b, c = (joint[:n, :n] + joint[:n, :n].T) / 2, joint[n:, :n], np.diag(joint)[n:]
+        if mirror is not None:
+            K = (K + K[np.ix_(mirror, mirror)]) / 2
+            if target_mirror is not None:
+                sided = np.array([name not in self.target.asymmetric for name in self.target.names])
+                b = np.where(sided[:, None], (b + b[np.ix_(target_mirror, mirror)]) / 2, b)
+                c = np.where(sided, (c + c[target_mirror]) / 2, c)
+        return K, b, c
 
     def _take_unaffected(self, weights: Array, available: Mask, variance: Array) -> tuple[NDArray[np.intp], ...]:
         """Fill in what the complete pattern already gives; the (pattern, target) pairs that are left to solve."""
@@ -138,36 +180,48 @@ class Relation:
             target = np.where(swap, self._target_mirror[target], target)
             allowed = np.where(swap[:, None], allowed[:, self._mirror], allowed)
             variance = np.where(swap[:, None], variance[:, self._mirror], variance)
-        K = self._moments[0] + self._place_moments[0]
-        b = self._moments[1][target] + self._place_moments[1][target]
-        weights = self._tie(near_convex_weights(K, b, variance, allowed, PENALTY), own)
-        small = (weights != 0) & (np.abs(weights) < SMALLEST_WEIGHT)
-        while small.any():
-            again = small.any(axis=1)
-            refit = near_convex_weights(K, b[again], variance[again], (weights != 0)[again] & ~small[again], PENALTY)
-            weights[again] = self._tie(refit, own[again])
-            small = (weights != 0) & (np.abs(weights) < SMALLEST_WEIGHT)
-        weights = self._prefer_copies(weights, target, allowed, variance)
+        weights, price, noise = self._copies(target, allowed, variance)
+        # No combination costs less than its noise would, were the errors nothing else.
+        least = 1 / np.where(allowed, 1 / (variance + RIDGE), 0).sum(axis=1)
+        open_ = np.flatnonzero(price >= least * COPY_WITHIN**2 + noise)
+        target, allowed, variance = target[open_], allowed[open_], variance[open_]
+        best = self._solve_pruned(target, allowed, variance, own[open_])
+        better = self._cost(best, target, variance) * COPY_WITHIN**2 + noise[open_] < price[open_]
+        weights[open_[better]] = best[better]
         alone = (weights != 0).sum(axis=1) == 1
         weights[alone] = weights[alone] != 0  # exactly one, not one to rounding: a copy is a copy
         if swap.any() and self._mirror is not None:
             weights = np.where(swap[:, None], weights[:, self._mirror], weights)
         return weights
 
-    def _prefer_copies(self, weights: Array, target: NDArray[np.intp], allowed: Mask, variance: Array) -> Array:
-        """Replace combinations that are hardly better than a copy of the source joint at the same place by that copy.
+    def _solve_pruned(self, target: NDArray[np.intp], allowed: Mask, variance: Array, own: Mask) -> Array:
+        """The best combinations (N, S) without small weights; problems that are their `own` image are tied."""
+        K = self._moments[0] + self._place_moments[0]
+        b = self._moments[1][target] + self._place_moments[1][target]
+        penalty, smallest = PENALTY * self.simplicity, SMALLEST_WEIGHT * self.simplicity
+        weights = self._tie(near_convex_weights(K, b, variance, allowed, penalty), own)
+        small = (weights != 0) & (np.abs(weights) < smallest)
+        while small.any():
+            again = small.any(axis=1)
+            left = (weights != 0)[again] & ~small[again]
+            refit = near_convex_weights(K, b[again], variance[again], left, penalty)
+            weights[again] = self._tie(refit, own[again])
+            small = (weights != 0) & (np.abs(weights) < smallest)
+        return weights
 
-        Some noise could be averaged away, but people expect a point that is given to come back as it is. So the gain
-        must be more than the noise of the best source, as where the joint itself is of low confidence.
+    def _copies(self, target: NDArray[np.intp], allowed: Mask, variance: Array) -> tuple[Array, Array, Array]:
+        """Copies of the source joints at each target's place: weights (N, S), their cost (N,), the least noise (N,).
+
+        The cost is infinite where there is no such joint. A combination takes the place of a copy only where it is
+        better by COPY_WITHIN and by more than the noise of the best source, as where the joint itself is of low
+        confidence: some noise could be averaged away, but people expect a point that is given to come back as it is.
         """
         same = self._namesake[target] & allowed
         shares = same / (variance + RIDGE)
         total = shares.sum(axis=1, keepdims=True)
         copies = shares / np.where(total > 0, total, 1)
-        noise = np.where(allowed, variance, np.inf).min(axis=1)
-        best = self._cost(weights, target, variance) * COPY_WITHIN**2 + noise
-        keep = (best < self._cost(copies, target, variance)) | ~same.any(axis=1)
-        return np.where(keep[:, None], weights, copies)
+        cost = np.where(same.any(axis=1), self._cost(copies, target, variance), np.inf)
+        return copies, cost, np.where(allowed, variance, np.inf).min(axis=1)
 
     def _cost(self, weights: Array, target: NDArray[np.intp], variance: Array) -> Array:
         """Expected squared error of each problem's weights (N, S), (N,) mm²."""
@@ -182,41 +236,22 @@ class Relation:
         return weights
 
 
-def _moments(
-    M: Array, A: Array, B: Array, mirror: NDArray | None, target_mirror: NDArray | None, sided: Mask
-) -> tuple[Array, Array, Array]:
-    """Moments of the sources (S, S), of targets with sources (T, S), of each target (T,).
-
-    Mirror images are made equal to the last bit; targets that are not `sided` (markers without a partner) have none.
-    """
-    K, b, c = A @ M @ A.T, B @ M @ A.T, np.einsum("tl,tl->t", B @ M, B)
-    K = (K + K.T) / 2
-    if mirror is not None:
-        K = (K + K[np.ix_(mirror, mirror)]) / 2
-        if target_mirror is not None:
-            b = np.where(sided[:, None], (b + b[np.ix_(target_mirror, mirror)]) / 2, b)
-            c = np.where(sided, (c + c[target_mirror]) / 2, c)
-    return K, b, c
-
-
 def _squared_error(weights: Array, K: Array, b: Array, c: Array) -> Array:
     """w K wᵀ - 2 b wᵀ + c for each row of weights (n, S), with K (S, S), b (n, S), c (n,)."""
     return c + np.einsum("ns,ns->n", weights @ K - 2 * b, weights)
 
 
-def _places(A: Array, B: Array, source: Skeleton, target: Skeleton) -> tuple[tuple[Array, Array, Array], Mask]:
-    """Covariances of the placement errors, shaped like the moments, and which target shares which source's place.
+def _place_covariance(rows: Array, source: Skeleton, target: Skeleton) -> Array:
+    """Covariance of the placement errors of sources and targets, shaped like the joint moments.
 
-    The errors of two joints are correlated as far as their placements share landmarks (the cosine of the two rows):
+    The errors of two joints are correlated as far as their placements, the rows, share landmarks (their cosine):
     joints placed alike share one error, and so does a middle with the joints that it is the middle of.
     """
-    rows = np.concatenate([A, B])
     directions = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     u = np.concatenate([source.placement_uncertainty, target.placement_uncertainty])
-    covariance = u[:, None] * u[None, :] * (directions @ directions.T)
-    n = len(A)
-    same = np.abs(B[:, None] - A[None]).max(axis=2) < 1e-6
-    return (covariance[:n, :n], covariance[n:, :n], u[n:] ** 2), same
+    covariance: Array = u[:, None] * u[None, :] * (directions @ directions.T)
+    np.fill_diagonal(covariance, u**2)
+    return covariance
 
 
 def _namesakes(same_place: Mask, source: Skeleton, target: Skeleton) -> Mask:
