@@ -152,7 +152,7 @@ def _sums(prior: JointMoments, poses: Array, part: NDArray[np.intp], variance: A
     joints, sources = poses.shape[1], len(variance)
     count = np.bincount(part)
     bridge, placement = np.zeros((2, len(count), joints, joints))
-    filled = poses.copy()
+    filled, precision = poses.copy(), _precision(prior.bridge + prior.placement, variance)
     examples, group = group_rows(missing_bits(poses))
     for code, example in enumerate(examples):
         members, seen = np.flatnonzero(group == code), np.isfinite(poses[example]).all(axis=-1)
@@ -160,7 +160,7 @@ def _sums(prior: JointMoments, poses: Array, part: NDArray[np.intp], variance: A
         noisy = np.flatnonzero(seen[:sources])
         bridge[:, noisy, noisy] -= many[:, 0] * variance[noisy]
         if not seen.all():
-            off = _expectation(prior.bridge + prior.placement, seen, variance)
+            off = np.linalg.solve(precision[np.ix_(~seen, ~seen)], precision[~seen])
             filled[np.ix_(members, ~seen)] = np.einsum("ms,nsd->nmd", -off[:, seen], poses[np.ix_(members, seen)])
             both = np.ix_(range(len(count)), ~seen, ~seen)
             bridge[both] += many * (off @ prior.bridge @ off.T)
@@ -172,18 +172,17 @@ def _sums(prior: JointMoments, poses: Array, part: NDArray[np.intp], variance: A
     return _Parts(bridge, placement, count)
 
 
-def _expectation(joint: Array, seen: Mask, variance: Array) -> Array:
-    """Rows e (missing, S + T): one at a missing joint, minus its best affine weights at the seen ones."""
-    K = joint[np.ix_(seen, seen)]
-    noise = np.concatenate([variance, np.zeros(len(joint) - len(variance))])[seen] + 1.0  # keeps it regular
-    system = np.ones((len(K) + 1, len(K) + 1))
-    system[:-1, :-1], system[-1, -1] = K + np.diag(noise), 0
-    right = np.ones((len(K) + 1, np.count_nonzero(~seen)))
-    right[:-1] = joint[np.ix_(seen, ~seen)]
-    rows = np.zeros((right.shape[1], len(joint)))
-    rows[:, seen] = -np.linalg.solve(system, right)[:-1].T
-    rows[np.arange(len(rows)), np.flatnonzero(~seen)] = 1
-    return rows
+def _precision(joint: Array, variance: Array) -> Array:
+    """Inverse of the joint moments among rows that sum to zero, (S + T, S + T).
+
+    With P its result, P_mm⁻¹ P_m. are rows that are one at a missing joint m, and minus the best affine weights, for
+    noisy sources, at the seen ones.
+    """
+    system = np.ones((len(joint) + 1, len(joint) + 1))
+    noise = np.concatenate([variance, np.zeros(len(joint) - len(variance))]) + 1.0  # keeps it regular
+    system[:-1, :-1], system[-1, -1] = joint + np.diag(noise), 0
+    inverse: Array = np.linalg.inv(system)[:-1, :-1]
+    return inverse
 
 
 def _check_motion(sources: Array, least: float) -> None:
