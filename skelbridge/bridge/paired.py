@@ -181,7 +181,7 @@ def _precision(joint: Array, variance: Array) -> Array:
     system = np.ones((len(joint) + 1, len(joint) + 1))
     noise = np.concatenate([variance, np.zeros(len(joint) - len(variance))]) + 1.0  # keeps it regular
     system[:-1, :-1], system[-1, -1] = joint + np.diag(noise), 0
-    inverse: Array = np.linalg.inv(system)[:-1, :-1]
+    inverse = np.asarray(np.linalg.inv(system)[:-1, :-1], dtype=np.float64)
     return inverse
 
 
