@@ -17,10 +17,12 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.report import ROOT, printed, write_block
+from skelbridge.body.calibrate import calibrate
 from skelbridge.body.motions import load_motions, motion_files
 from skelbridge.body.sample import sample_bodies
 from skelbridge.bridge import MomentAccumulator, shipped_bridge
@@ -29,7 +31,7 @@ from skelbridge.errors import SkelbridgeError
 from skelbridge.evaluate.fidelity import PairFidelity, on_hidden_joints, on_moments, rms
 from skelbridge.io import read
 from skelbridge.landmarks import landmarks
-from skelbridge.skeletons import formats, skeleton
+from skelbridge.skeletons import Skeleton, formats, skeleton
 
 #: Formats of bodies: no hands or whole bodies, whose many fingers and lips would rule every mean.
 MOST_JOINTS = 60
@@ -156,22 +158,43 @@ def few_frames(folder: Path) -> dict[str, dict[str, list[np.ndarray]]]:
 
 def real(folder: Path) -> Iterator[str]:
     yield (
-        "| format | shown | person | frames | joints | ours | renaming | ours, same joints | least squares of others"
-        " | expected | measured / expected |"
+        "| format | places | shown | person | frames | joints | ours | renaming | ours, same joints"
+        " | least squares of others | expected | measured / expected |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for name, people in sorted([*recordings(folder).items(), *few_frames(folder).items()]):
-        for case, visible in CASES[name].items():
-            for person, clips in sorted(people.items()):
-                others = [clip for other, theirs in people.items() if other != person for clip in theirs]
-                frames = np.concatenate(clips)
-                pair = measure(name, visible, frames, np.concatenate(others) if others else None)
-                yield real_row(name, case, person, len(frames), pair)
+        for places, card, person, poses, others in trials(name, people):
+            for case, visible in CASES[name].items():
+                pair = measure(card, visible, poses, others)
+                yield real_row(f"{name} | {places} | {case} | {person}", len(poses), pair)
 
 
-def measure(name: str, visible: list[str] | str | None, poses: np.ndarray, others: np.ndarray | None) -> PairFidelity:
-    converter = Converter(name, name, max_error=1e9)
-    names = list(skeleton(name).names)
+def trials(name: str, people: dict[str, list[np.ndarray]]) -> Iterator[tuple[str, Skeleton, str, np.ndarray, Any]]:
+    """What is tested: in words whose places, the card, the person, its poses, and poses of others (or None).
+
+    A card whose places were learned from recordings is never tested on them: it is learned anew from the other people
+    or, if there is but one, from the first half of the recording, and tested on the rest; beside it its own places.
+    """
+    shipped = skeleton(name)
+    for person, clips in sorted(people.items()):
+        poses = np.concatenate(clips)
+        known = {other: np.concatenate(theirs) for other, theirs in people.items() if other != person}
+        if not any(joint.calibrated for joint in shipped.joints):
+            yield "shipped", shipped, person, poses, np.concatenate([*known.values()]) if known else None
+            continue
+        learned_from = "other person" if known else "first half"
+        if not known:
+            known, poses = {person: poses[: len(poses) // 2]}, poses[len(poses) // 2 :]
+        others = np.concatenate([*known.values()])
+        yield "own", shipped.prior(), person, poses, others
+        yield f"learned, {learned_from}", calibrate(shipped, known).card, person, poses, others
+
+
+def measure(
+    card: Skeleton, visible: list[str] | str | None, poses: np.ndarray, others: np.ndarray | None
+) -> PairFidelity:
+    converter = Converter(card, card, max_error=1e9)
+    names = list(card.names)
     if visible != "each":
         shown = visible if isinstance(visible, list) else [n for n in names if n not in TRUNK]
         return on_hidden_joints(converter, poses, shown, others)
@@ -180,17 +203,17 @@ def measure(name: str, visible: list[str] | str | None, poses: np.ndarray, other
         field: np.array([getattr(pair, field)[i] for i, pair in enumerate(pairs)])
         for field in ("ours", "renaming", "ours_shared", "floor", "expected", "expected_bridge")
     }
-    return PairFidelity(name, name, **diagonal)
+    return PairFidelity(card.id, card.id, **diagonal)
 
 
-def real_row(name: str, case: str, person: str, frames: int, pair: PairFidelity) -> str:
+def real_row(about: str, frames: int, pair: PairFidelity) -> str:
     note = "" if frames >= ENOUGH else " (indicative)"
 
     def number(value: float) -> str:
         return "–" if np.isnan(value) else f"{value:.1f}"
 
     return (
-        f"| {name} | {case} | {person} | {frames}{note} | {np.isfinite(pair.ours).sum()} | {number(rms(pair.ours))} "
+        f"| {about} | {frames}{note} | {np.isfinite(pair.ours).sum()} | {number(rms(pair.ours))} "
         f"| {number(rms(pair.renaming))} | {number(rms(pair.ours_shared))} | {number(rms(pair.floor))} "
         f"| {number(rms(pair.expected))} | {rms(pair.ours) / rms(pair.expected):.2f} |"
     )

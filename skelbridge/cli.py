@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("formats", help="list the formats, or show one: its joints, where they lie, a drawing")
     show.add_argument("format", nargs="?", help="id, alias or card file; NAME:left for the left hand")
     show.add_argument("--png", type=Path, help="also save a picture of the format on the body (needs [plot])")
+    show.add_argument("--sheets", type=Path, metavar="DIR", help="save such a picture of every format (needs [plot])")
     show.set_defaults(run=_formats)
 
     turn = commands.add_parser("convert", help="convert a pose file into another format")
@@ -81,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
     build.set_defaults(run=_build_bridge)
 
+    learn = commands.add_parser("calibrate", help="learn from recordings where a format's joints lie (needs [body])")
+    learn.add_argument("recordings", type=Path, nargs="*", help="pose files, each of another person (else: --person)")
+    learn.add_argument("--person", type=Path, nargs="+", action="append", default=[], metavar="FILE",
+                       help="files of one person; may be repeated")  # fmt: skip
+    learn.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="the format, or your card of it")
+    learn.add_argument("--out", type=Path, required=True, help="card to write (.toml)")
+    learn.add_argument("--frames", type=int, default=50, help="how many frames a person are used (default 50)")
+    learn.add_argument("--png", type=Path, help="draw what was learned")
+    learn.set_defaults(run=_calibrate)
+
     motion = commands.add_parser(
         "build-motion", help="put a clip on a virtual body, as the demo's sample (needs [body])"
     )
@@ -95,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
 def _formats(options: argparse.Namespace) -> None:
     from skelbridge.skeletons import formats, skeleton
 
+    if options.sheets:
+        from skelbridge.plot import save_sheets
+
+        chosen = None if options.format is None else [skeleton(options.format)]
+        options.sheets.mkdir(parents=True, exist_ok=True)
+        print(f"{options.sheets}: {len(save_sheets(options.sheets, chosen))} pictures")
+        return
     if options.format is None:
         for card in formats():
             aliases = f"  ({', '.join(card.aliases)})" if card.aliases else ""
@@ -197,6 +215,26 @@ def _build_bridge(options: argparse.Namespace) -> None:
     print(
         f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks"
     )
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from skelbridge.body.calibrate import calibrate
+    from skelbridge.io import read
+
+    people = {}
+    for files in [*([file] for file in options.recordings), *options.person]:
+        clips = [read(file, format=options.source).in_units("mm").points for file in files]
+        people[str(files[0])] = np.concatenate([clip.reshape(-1, *clip.shape[-2:]) for clip in clips])
+    source = f"own recordings: {len(people)} people"
+    found = calibrate(options.source, people, frames=options.frames, source=source, progress=True)
+    print(found.report())
+    found.save(options.out)
+    print(f"card: {options.out}")
+    if options.png:
+        from skelbridge.plot import plot_calibration
+
+        plot_calibration(found).savefig(options.png)
+        print(f"picture: {options.png}")
 
 
 def _build_motion(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -280,14 +281,18 @@ def write_card(card: Skeleton, path: str | Path) -> None:
 
 
 def _toml(value: Any) -> str:
-    """A value of a card in TOML; lists of many names are broken into lines."""
+    """A value of a card in TOML; long texts and lists are broken into lines."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, tuple | list):
-        items = [_toml(item) for item in value]
-        joined = ", ".join(items)
-        return f"[{joined}]" if len(joined) < 100 else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+        items = ", ".join(_toml(item).replace(" ", "\0") for item in value)  # a line breaks between items only
+        lines = textwrap.wrap(items, 110, break_long_words=False, break_on_hyphens=False)
+        joined = "\n  ".join(lines).replace("\0", " ")
+        return f"[{joined}]" if len(lines) < 2 else f"[\n  {joined},\n]"
     if isinstance(value, str):
+        lines = textwrap.wrap(value, 110, break_long_words=False, break_on_hyphens=False)
+        if len(lines) > 1 and " ".join(lines) == value and '"' not in value and "\\" not in value:
+            return '"""\n' + " \\\n".join(lines) + '"""'
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value).lower()
 

@@ -37,7 +37,7 @@ LEAST_SCATTER = 10.0
 #: Rounds of fitting and of taking each joint's scatter from its residuals; steps a round.
 ROUNDS, STEPS = 3, 8
 #: A place is written with as few weights as say it within this share of its uncertainty; price of negative ones, mm².
-SIMPLER, NEAR_CONVEX = 0.6, 60.0
+SIMPLER, NEAR_CONVEX = 0.4, 60.0
 #: Poses that differ by less, mm at every joint, count as one; with fewer different poses than this nothing is learned.
 SAME_POSE, FEWEST_POSES = 50.0, 8
 #: A body that fits its points no better than this, rms mm, is no body of that format.
@@ -145,7 +145,9 @@ def _checked(points: NDArray[Any], card: Skeleton, name: str) -> Floats:
     check_points(points, card)
     if points.ndim != 3 or points.shape[-1] != 3:
         raise InputError(f"the poses of {name}", expected=f"shape (frames, {len(card)}, 3)", got=points.shape)
-    return points[np.isfinite(points).all(axis=-1).sum(axis=1) >= 3]
+    usable = points[np.isfinite(points).all(axis=-1).sum(axis=1) >= 3]
+    _check_count(len(usable))
+    return usable
 
 
 def _spread(points: Floats, count: int) -> Floats:
@@ -192,11 +194,15 @@ def _check_variety(fit: Fit) -> None:
     for pose in fit.in_root():
         if all(np.nanmax(np.linalg.norm(pose - other, axis=-1), initial=0) > SAME_POSE for other in different):
             different.append(pose)
-    if len(different) < FEWEST_POSES:
+    _check_count(len(different))
+
+
+def _check_count(different: int) -> None:
+    if different < FEWEST_POSES:
         raise InputError(
             "the poses are too few or too alike to tell where joints lie",
             expected=f"at least {FEWEST_POSES} poses that differ by {SAME_POSE:g} mm at some joint",
-            got=len(different),
+            got=different,
             mend="Record people who bend all their joints.",
         )
 
@@ -204,9 +210,8 @@ def _check_variety(fit: Fit) -> None:
 def _check_fit(fit: Fit, card: Skeleton) -> None:
     factor = np.exp(fit.state.size)
     if factor.min() < 0.4 or factor.max() > 1.6:
-        raise InputError(
-            "the poses are not of human size", expected="millimetres", got=f"{factor.min():.2g} of a person"
-        )
+        got = f"people {factor.min():.2g} to {factor.max():.2g} times as large as 1.7 m"
+        raise InputError("the poses are not of human size", expected="millimetres", got=got)
     rms = np.sqrt(np.nanmedian(np.sum(fit.residuals() ** 2, axis=-1)))
     if rms > WORST_FIT:
         raise InputError(

@@ -239,7 +239,7 @@ class Fit:
 
     def _shared_step(self, damping: float) -> State:
         H, g, normals = self._reduced(damping)
-        step: Floats = np.linalg.solve(H + damping * np.diag(np.diag(H)), g)
+        step = np.asarray(np.linalg.solve(H + damping * np.diag(np.diag(H)), g), dtype=np.float64)
         _, places = self._layout
         people = step[: self.people * (1 + COMPONENTS)].reshape(self.people, -1)
         return State(
@@ -252,7 +252,7 @@ class Fit:
     def covariances(self) -> list[Floats]:
         """Posterior covariance of each freedom's parameters, poses, shapes and the other places averaged over."""
         H, _, _ = self._reduced(1e-9)
-        covariance: Floats = np.linalg.inv(H)
+        covariance = np.asarray(np.linalg.inv(H), dtype=np.float64)
         return [covariance[place, place] for place in self._layout[1]]
 
 

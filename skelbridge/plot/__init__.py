@@ -8,6 +8,7 @@ Body axes are x to the body's left, y up, z forward, mm. A view is a rotation (3
 those axes, the directions right in the picture, up in the picture and towards the viewer.
 """
 
+from skelbridge.plot.calibration import plot_calibration
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides, save_small
 from skelbridge.plot.places import plot_namesakes
@@ -22,6 +23,7 @@ __all__ = [
     "draw_skeleton",
     "edge_sides",
     "joint_sides",
+    "plot_calibration",
     "plot_comparison",
     "plot_errors",
     "plot_namesakes",
