@@ -169,6 +169,16 @@ class Converter:
             for copy, ok in zip(copied, fine, strict=True)
         )
 
+    @cached_property
+    def placement_evidence(self) -> tuple[Literal["learned", "prior"], ...]:
+        """For each target joint whether all places in play, its own and its sources', were learned from recordings."""
+        learned = np.array([bool(joint.calibrated) for joint in self.source.joints])
+        used = self.solution.weights != 0
+        return tuple(
+            "learned" if joint.calibrated and learned[row].all() else "prior"
+            for joint, row in zip(self.target.joints, used, strict=True)
+        )
+
     def explain(self, joint: str) -> str:
         """One target joint in words: its sources, its expected error in its parts, its status."""
         row = self.target.index(joint)
@@ -176,7 +186,8 @@ class Converter:
         return (
             f"{joint} = {self._combination(row)}\n"
             f"expected error {s.total[row]:.1f} mm on a body of 1.7 m: bridge {s.bridge[row]:.1f}, "
-            f"placement {s.placement[row]:.1f}, noise {s.noise[row]:.1f} (they add in squares); {self.status[row]}"
+            f"placement {s.placement[row]:.1f} ({self.placement_evidence[row]}), noise {s.noise[row]:.1f} "
+            f"(they add in squares); {self.status[row]}"
         )
 
     def _combination(self, row: int) -> str:

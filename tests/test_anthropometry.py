@@ -59,7 +59,7 @@ def test_a_verdict_follows_from_ratio_and_sample() -> None:
 def test_most_figures_agree(found: list[Measure]) -> None:
     close = [abs(row.ratio - 1) <= CLOSE for row in found]
     assert len(found) > 190
-    assert np.mean(close) > 0.8
+    assert np.mean(close) > 0.75
     of_people = [row for row in found if row.people >= 3]
     assert np.mean([row.verdict != "off" for row in of_people]) > 0.95
 

@@ -36,8 +36,9 @@ WEIGHT_CHANGE = 0.3
 LEAST_SCATTER = 10.0
 #: Rounds of fitting and of taking each joint's scatter from its residuals; steps a round.
 ROUNDS, STEPS = 3, 8
-#: A place is written with as few weights as say it within this share of its uncertainty; price of negative ones, mm².
-SIMPLER, NEAR_CONVEX = 0.4, 60.0
+#: A place is written with as few weights as say it within this share of its uncertainty; price of negative ones, mm²,
+#: which is raised until the weights' absolute sum is within bounds.
+SIMPLER, NEAR_CONVEX, MOST_WEIGHT = 0.4, 60.0, 3.0
 #: Poses that differ by less, mm at every joint, count as one; with fewer different poses than this nothing is learned.
 SAME_POSE, FEWEST_POSES = 50.0, 8
 #: A body that fits its points no better than this, rms mm, is no body of that format.
@@ -287,7 +288,12 @@ def _placed(card: Skeleton, fit: Fit, source: str) -> tuple[Skeleton, Floats, Fl
 
 
 def _simplified(
-    placement: Floats, near: NDArray[np.bool_], moments: Floats, mirror: NDArray[np.intp] | None, tolerance: float
+    placement: Floats,
+    near: NDArray[np.bool_],
+    moments: Floats,
+    mirror: NDArray[np.intp] | None,
+    tolerance: float,
+    price: float = NEAR_CONVEX,
 ) -> Floats:
     """The fewest near-convex weights that say the same place within a tolerance (mm), to three decimals.
 
@@ -298,7 +304,7 @@ def _simplified(
     def solved(allowed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """Weights on the allowed landmarks (n, landmarks), and by how much they miss the place, (n,) mm."""
         b = np.tile(moments @ placement, (len(allowed), 1))
-        found = near_convex_weights(moments, b, np.zeros(allowed.shape), allowed, NEAR_CONVEX)
+        found = near_convex_weights(moments, b, np.zeros(allowed.shape), allowed, price)
         found = (found + found[:, partner]) / 2
         off = found - placement
         return found, np.sqrt(np.maximum(np.einsum("nl,lm,nm->n", off, moments, off), 0))
@@ -314,7 +320,10 @@ def _simplified(
         if not len(fewer):
             break
         found, missed = solved(fewer)
-    return _rounded(best, partner)
+    best = _rounded(best, partner)
+    if np.abs(best).sum() > MOST_WEIGHT:
+        return _simplified(placement, near, moments, mirror, tolerance, 4 * price)
+    return best
 
 
 def _rounded(weights: Floats, partner: NDArray[np.intp]) -> Floats:
