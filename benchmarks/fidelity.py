@@ -265,6 +265,13 @@ def main() -> None:
     if options.write:
         write_block(ROOT / "docs" / "fidelity.md", "fidelity", lines)
         write_block(ROOT / "README.md", "headline", headline(lines))
+        write_block(ROOT / "docs" / "placements.md", "real people", real_table(lines))
+
+
+def real_table(lines: list[str]) -> list[str]:
+    """The table of real people."""
+    start = next(i for i, line in enumerate(lines) if line.startswith("| format"))
+    return [line for line in lines[start:] if line.startswith("|")]
 
 
 def headline(lines: list[str]) -> list[str]:
