@@ -111,7 +111,7 @@ def _formats(options: argparse.Namespace) -> None:
 
         chosen = None if options.format is None else [skeleton(options.format)]
         options.sheets.mkdir(parents=True, exist_ok=True)
-        print(f"{options.sheets}: {len(save_sheets(options.sheets, chosen))} pictures")
+        print(f"{options.sheets}: {len(save_sheets(options.sheets, chosen))} saved")
         return
     if options.format is None:
         for card in formats():

@@ -133,3 +133,10 @@ def test_a_damaged_bridge_file_is_one_error(tmp_path, damage):
     path.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b"", "other": b"PK" * 100}[damage])
     with pytest.raises(FileFormatError, match="build-bridge"):
         read_bridge(path)
+
+
+def test_sheets_are_saved_for_a_format(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs matplotlib (pip install skelbridge[plot])")
+    assert main(["formats", "aic_14", "--sheets", str(tmp_path / "sheets")]) == 0
+    assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["aic_14.png"]
+    assert "1 saved" in capsys.readouterr().out

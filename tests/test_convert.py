@@ -476,3 +476,13 @@ def test_every_pair(source):
 def test_pairs_are_as_many_as_the_formats_allow():
     cards = every_card()
     assert len(list(itertools.permutations(cards, 2))) == len(cards) * (len(cards) - 1) >= 6000
+
+
+def test_a_conversion_says_whether_its_places_were_learned():
+    """Only where the target's place and those of all sources in use were learned from recordings."""
+    among_learned = Converter("cmu_mocap_31", "cmu_mocap_31")
+    assert set(among_learned.placement_evidence) == {"learned"}
+    assert "(learned)" in among_learned.explain("left_hip")
+    from_prior = Converter("coco_17", "cmu_mocap_31")
+    assert set(from_prior.placement_evidence) == {"prior"}
+    assert "(prior)" in from_prior.explain("left_hip")
