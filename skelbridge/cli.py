@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skelbridge.errors import SkelbridgeError
+from skelbridge.errors import InputError, SkelbridgeError
 
 if TYPE_CHECKING:
     from skelbridge.convert import Converter
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="files of one person; may be repeated")  # fmt: skip
     learn.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="the format, or your card of it")
     learn.add_argument("--out", type=Path, required=True, help="card to write (.toml)")
+    learn.add_argument("--units", choices=["mm", "cm", "m", "inch"], help="of files that do not say their unit")
     learn.add_argument("--frames", type=int, default=50, help="how many frames a person are used (default 50)")
     learn.add_argument("--png", type=Path, help="draw what was learned")
     learn.set_defaults(run=_calibrate)
@@ -221,10 +222,14 @@ def _calibrate(options: argparse.Namespace) -> None:
     from skelbridge.body.calibrate import calibrate
     from skelbridge.io import read
 
+    if not options.out.parent.is_dir():  # before the work
+        raise InputError("--out", expected="a file in a folder that exists", got=str(options.out))
     people = {}
     for files in [*([file] for file in options.recordings), *options.person]:
-        clips = [read(file, format=options.source).in_units("mm").points for file in files]
-        people[str(files[0])] = np.concatenate([clip.reshape(-1, *clip.shape[-2:]) for clip in clips])
+        clips = [read(file, format=options.source) for file in files]
+        known = [replace(clip, units=options.units or "unknown") if clip.units == "unknown" else clip for clip in clips]
+        points = [clip.in_units("mm").points for clip in known]
+        people[str(files[0])] = np.concatenate([clip.reshape(-1, *clip.shape[-2:]) for clip in points])
     source = f"own recordings: {len(people)} people"
     found = calibrate(options.source, people, frames=options.frames, source=source, progress=True)
     print(found.report())

@@ -38,7 +38,10 @@ LEAST_SCATTER = 10.0
 ROUNDS, STEPS = 3, 8
 #: A place is written with as few weights as say it within this share of its uncertainty; price of negative ones, mm²,
 #: which is raised until the weights' absolute sum is within bounds.
-SIMPLER, NEAR_CONVEX, MOST_WEIGHT = 0.4, 60.0, 3.0
+SIMPLER, NEAR_CONVEX, MOST_WEIGHT = 0.4, 60.0, 2.9
+#: Joints whose card is less sure than this, mm, have no common place: wands, and markers that tell left from right, are
+#: stuck on as one likes. What a recording says of them holds for it alone, so they keep what the card says.
+AT_WILL = 40.0
 #: Poses that differ by less, mm at every joint, count as one; with fewer different poses than this nothing is learned.
 SAME_POSE, FEWEST_POSES = 50.0, 8
 #: A body that fits its points no better than this, rms mm, is no body of that format.
@@ -130,15 +133,17 @@ def calibrate(
             before += [trial(card, points) for points in poses.values()]
             after += [trial(places, points) for points in poses.values()]
             bar.update()
-    own, new = Trial.joined(before), Trial.joined(after)
-    improved = bool(np.mean(np.log(new.measured / own.measured)) < 0)
+    old, new = Trial.joined(before), Trial.joined(after)
+    improved = bool(np.mean(np.log(new.measured / old.measured)) < 0)
+    own = card.placement_uncertainty
     if improved:
-        start = np.minimum(np.hypot(posterior, fit.scatter), card.placement_uncertainty)
+        start = np.where(own >= AT_WILL, own, np.minimum(np.hypot(posterior, fit.scatter), own))
         uncertainty = learned_uncertainty(learned, start, new, len(before))
     else:
-        uncertainty = learned_uncertainty(card, card.placement_uncertainty, own, len(before))
+        uncertainty = learned_uncertainty(card, own, old, len(before))
+    uncertainty = np.where(own >= AT_WILL, own, uncertainty)
     best = _with(card, learned.placement if improved else card.placement, uncertainty, source)
-    return Calibration(best, learned, improved, moved, posterior, own, new, held_out, fit)
+    return Calibration(best, learned, improved, moved, posterior, old, new, held_out, fit)
 
 
 def _checked(points: NDArray[Any], card: Skeleton, name: str) -> Floats:
@@ -276,6 +281,8 @@ def _placed(card: Skeleton, fit: Fit, source: str) -> tuple[Skeleton, Floats, Fl
     placed = fit.placed()
     for freedom, covariance in zip(fit.freedoms, fit.covariances(), strict=True):
         row, directions = freedom.joints[0], freedom.directions[0]
+        if card.placement_uncertainty[row] >= AT_WILL:
+            continue
         central = len(freedom.joints) == 1 and card.names[row] not in card.asymmetric
         near = _near(card.placement[row], moments, mirror if central else None)
         surely = np.sqrt(np.trace(directions @ moments @ directions.T @ covariance))
@@ -288,42 +295,36 @@ def _placed(card: Skeleton, fit: Fit, source: str) -> tuple[Skeleton, Floats, Fl
 
 
 def _simplified(
-    placement: Floats,
-    near: NDArray[np.bool_],
-    moments: Floats,
-    mirror: NDArray[np.intp] | None,
-    tolerance: float,
-    price: float = NEAR_CONVEX,
+    placement: Floats, near: NDArray[np.bool_], moments: Floats, mirror: NDArray[np.intp] | None, tolerance: float
 ) -> Floats:
     """The fewest near-convex weights that say the same place within a tolerance (mm), to three decimals.
 
-    Weights leave one by one, each time the one that is missed least.
+    The price of negative weights is raised until all near landmarks together say the place within bounds; then weights
+    leave one by one, each time the one that is missed least.
     """
-    partner = np.arange(len(placement)) if mirror is None else mirror
+    partner, price = np.arange(len(placement)) if mirror is None else mirror, NEAR_CONVEX
 
-    def solved(allowed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """Weights on the allowed landmarks (n, landmarks), and by how much they miss the place, (n,) mm."""
+    def solved(allowed: NDArray[np.bool_]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Weights on the allowed landmarks (n, landmarks), how far they miss the place, mm, and are within bounds."""
         b = np.tile(moments @ placement, (len(allowed), 1))
         found = near_convex_weights(moments, b, np.zeros(allowed.shape), allowed, price)
         found = (found + found[:, partner]) / 2
         off = found - placement
-        return found, np.sqrt(np.maximum(np.einsum("nl,lm,nm->n", off, moments, off), 0))
+        missed = np.sqrt(np.maximum(np.einsum("nl,lm,nm->n", off, moments, off), 0))
+        return found, missed, np.abs(found).sum(axis=1) < MOST_WEIGHT
 
-    found, missed = solved(near[None])
-    tolerance = max(tolerance, 1.5 * float(missed[0]))
-    while missed.min() <= tolerance:
-        best = found[missed.argmin()]
+    found, missed, fine = solved(near[None])
+    while not fine[0]:
+        price *= 1.5
+        found, missed, fine = solved(near[None])
+    tolerance += float(missed[0])
+    while len(found) and np.where(fine, missed, np.inf).min() <= tolerance:
+        best = found[np.where(fine, missed, np.inf).argmin()]
         left = np.flatnonzero((best != 0) & (np.arange(len(best)) <= partner))
         fewer = np.tile(best != 0, (len(left), 1))
         fewer[np.arange(len(left)), left] = fewer[np.arange(len(left)), partner[left]] = False
-        fewer = fewer[fewer.any(axis=1)]
-        if not len(fewer):
-            break
-        found, missed = solved(fewer)
-    best = _rounded(best, partner)
-    if np.abs(best).sum() > MOST_WEIGHT:
-        return _simplified(placement, near, moments, mirror, tolerance, 4 * price)
-    return best
+        found, missed, fine = solved(fewer[fewer.any(axis=1)])
+    return _rounded(best, partner)
 
 
 def _rounded(weights: Floats, partner: NDArray[np.intp]) -> Floats:
