@@ -227,7 +227,9 @@ def _calibrate(options: argparse.Namespace) -> None:
     people = {}
     for files in [*([file] for file in options.recordings), *options.person]:
         clips = [read(file, format=options.source) for file in files]
-        known = [replace(clip, units=options.units or "unknown") if clip.units == "unknown" else clip for clip in clips]
+        if options.units is None and any(clip.units == "unknown" for clip in clips):
+            raise InputError(f"{files[0]} does not say its unit", mend="Say it with --units mm, cm, m or inch.")
+        known = [replace(clip, units=options.units) if clip.units == "unknown" else clip for clip in clips]
         points = [clip.in_units("mm").points for clip in known]
         people[str(files[0])] = np.concatenate([clip.reshape(-1, *clip.shape[-2:]) for clip in points])
     source = f"own recordings: {len(people)} people"

@@ -188,4 +188,9 @@ def test_the_command_refuses_bad_input_in_one_line(tmp_path, capsys) -> None:
         message = capsys.readouterr().err
         assert words in message
         assert "Traceback" not in message
+    Poses(np.zeros((30, 24, 3)), skeleton("smpl_24")).save(file)
+    assert main(["calibrate", str(file), "--from", "smpl_24", "--out", str(out)]) == 2
+    assert "--units" in capsys.readouterr().err
+    assert main(["calibrate", str(file), "--from", "smpl_24", "--out", str(tmp_path / "no" / "out.toml")]) == 2
+    assert "folder that exists" in capsys.readouterr().err
     assert out.read_text() == "before"

@@ -54,7 +54,8 @@ class Calibration:
 
     card: the format as it should be used: with the learned places if they estimate held-out joints better than its own
     ones (`improved`), and with learned uncertainties. learned: the learned places in any case. moved: how far they lie
-    from the card's. posterior: how surely the fit knows them, poses and shapes of the bodies averaged over. before,
+    from the card's. posterior: how surely the fit knows them, poses and shapes of the bodies averaged over (both are 0
+    for joints that keep their card's place in any case: see AT_WILL). before,
     after: the errors on what was held out. held_out: what that was. fit: the bodies.
     """
 
