@@ -1,0 +1,133 @@
+"""A new format joins the hub: its joints as affine combinations of latents that are there, by an affine lasso."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.bridge.acae.exact import lasso_row
+from skelbridge.bridge.acae.joints import Joints
+from skelbridge.bridge.apply import to_numpy
+from skelbridge.errors import InputError
+from skelbridge.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from skelbridge.bridge.acae.model import ACAE
+
+Array = NDArray[np.float64]
+
+#: Prices of weights that are tried, m, as those of `fit_acae`; the highest that is as good as the best is taken.
+PRICES, AS_GOOD = (2.0, 0.6, 0.2, 0.06, 0.02, 0.0), 1.02
+#: Poses that a price is tried on, and rows are fitted on, at most; weights below SMALLEST are dropped.
+POSES, LEAST_POSES, SMALLEST = 400, 10, 0.005
+
+
+def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l1: float | None) -> ACAE:
+    """A new autoencoder that decodes one more format; what it had stays as it is.
+
+    Parameters: poses (N, J, 3) in the autoencoder's joints, or latents (N, L, 3); points (N, T, 3) of the new format on
+    the same bodies, in the same frame of reference and unit; NaN where missing. l1: the price of weights; the default is
+    chosen by the errors on the last fifth of the poses.
+    Raises InputError for shapes that do not match, a format that is there already, a joint that is hardly ever known.
+    """
+    joints = Joints.of([*acae.joints.formats, format])
+    card = joints.formats[-1]
+    given, goal = np.asarray(to_numpy(poses), dtype=np.float64), np.asarray(to_numpy(points), dtype=np.float64)
+    latents = given if given.shape[1:] == (len(acae.latents), 3) else acae.encode(given)
+    if goal.shape != (len(latents), len(card), 3):
+        raise InputError(f"points of {card}", expected=f"shape ({len(latents)}, {len(card)}, 3)", got=goal.shape)
+    rows, chosen, error = decoder_rows(latents, goal, card, acae.latent_mirror, l1)
+    zeros = np.zeros((len(acae.latents), len(card)))
+    nothing = np.full(len(card), np.nan)
+    return replace(
+        acae,
+        joints=joints,
+        encoder=np.concatenate([acae.encoder, zeros], axis=1),
+        decoder=np.concatenate([acae.decoder, rows]),
+        mean_pose=np.concatenate([acae.mean_pose, rows @ acae.mean_latents]),
+        held_out={name: np.append(e, error if name == "error" else nothing) for name, e in acae.held_out.items()},
+        certificate=acae.certificate
+        | {
+            "attached": [*acae.certificate.get("attached", []), {"format": str(card), "poses": len(goal), "l1": chosen}]
+        },
+    )
+
+
+def decoder_rows(
+    latents: Array, goal: Array, card: Skeleton, latent_mirror: NDArray[np.intp], l1: float | None = None
+) -> tuple[Array, float, Array]:
+    """The rows (T, L) that decode a format's joints (N, T, 3) mm from latents (N, L, 3), the price, and the errors.
+
+    The errors (T,) mm are mean distances on the last fifth of the poses, from rows that have not seen them. Joints of a
+    pair share their weights, mirrored; those without a partner are free.
+    """
+    known = np.isfinite(goal).all(axis=-1) & np.isfinite(latents).all(axis=(1, 2))[:, None]
+    few = known.sum(axis=0) < LEAST_POSES
+    if few.any():
+        names = ", ".join(card.names[i] for i in np.flatnonzero(few)[:5])
+        raise InputError(f"pairs of poses to attach {card}", expected=f"at least {LEAST_POSES} for every joint",
+                         got=f"fewer for {names}")  # fmt: skip
+    ties = _Ties(card, latent_mirror)
+    count = max(len(goal) * 4 // 5, 1)
+    train, test = slice(0, count), slice(count, None)
+    tried = PRICES if l1 is None else (l1,)
+    rows = [ties.rows(latents[train], goal[train], known[train], price) for price in tried]
+    errors = np.array([_errors(W, latents[test], goal[test], known[test]) for W in rows])
+    means = np.nanmean(errors, axis=1)
+    best = int(np.flatnonzero(means <= means.min() * AS_GOOD + 1e-9)[0])
+    return ties.rows(latents, goal, known, tried[best]), tried[best], errors[best]
+
+
+def _errors(rows: Array, latents: Array, goal: Array, known: NDArray[np.bool_]) -> Array:
+    distance = np.linalg.norm(rows @ latents - goal, axis=-1)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, distance, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+class _Ties:
+    """Which rows and weights of a format go together."""
+
+    def __init__(self, card: Skeleton, latent_mirror: NDArray[np.intp]):
+        self.latent_mirror = latent_mirror
+        alone = np.array([card.one_hand or name in card.asymmetric for name in card.names])
+        self.mirror = np.where(alone, -1, card.mirror_index)
+        first = np.flatnonzero(latent_mirror >= np.arange(len(latent_mirror)))
+        self.symmetric = np.zeros((len(latent_mirror), len(first)))
+        self.symmetric[first, np.arange(len(first))] = self.symmetric[latent_mirror[first], np.arange(len(first))] = 1
+
+    def rows(self, latents: Array, goal: Array, known: NDArray[np.bool_], l1: float) -> Array:
+        """The decoder rows at one price."""
+        result = np.zeros((goal.shape[1], latents.shape[1]))
+        for joint, partner in enumerate(self.mirror):
+            if 0 <= partner < joint:
+                result[joint] = result[partner][self.latent_mirror]
+                continue
+            A, y = _rows(latents, goal[:, joint], known[:, joint])
+            if partner > joint:
+                B, z = _rows(latents[:, self.latent_mirror], goal[:, partner], known[:, partner])
+                A, y = np.concatenate([A, B]), np.concatenate([y, z])
+            expand = self.symmetric if partner == joint else np.eye(latents.shape[1])
+            result[joint] = _pruned(A / 1000, y / 1000, l1 / latents.shape[1], expand)
+        return result
+
+
+def _rows(latents: Array, goal: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """The equations of one joint, of POSES poses at most, evenly spread: (n, L), (n,)."""
+    chosen = np.flatnonzero(known)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), POSES)).astype(int)]
+    middle = latents[chosen].mean(axis=1, keepdims=True)
+    A = (latents[chosen] - middle).transpose(0, 2, 1).reshape(-1, latents.shape[1])
+    return A, (goal[chosen] - middle[:, 0]).reshape(-1)
+
+
+def _pruned(A: Array, y: Array, price: float, expand: Array) -> Array:
+    """The lasso's row; small weights are dropped and the rest solved again."""
+    row = lasso_row(A, y, price, expand)
+    kept = np.abs(np.linalg.pinv(expand) @ row) >= SMALLEST
+    again = lasso_row(A, y, price, expand[:, kept]) if kept.any() and not kept.all() else row
+    again = np.where(expand[:, kept].any(axis=1), again, 0) if kept.any() else row
+    return again / again.sum()

@@ -1,0 +1,135 @@
+"""The autoencoder in the bridge file: sparse weights as tensors beside the moments, all else as JSON.
+
+Tensors: `acae_encoder_values`, `_columns`, `_ends` (a sparse matrix by rows; likewise `acae_decoder_...`),
+`acae_latent_mirror`, `acae_mean_pose`, and one `acae_held_out_NAME` for each kind of held-out error. Metadata
+`acae`: schema, formats with their joints' names (and the whole card of a format that is not in the registry), names of
+the latents, certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.bridge.acae.joints import Joints
+from skelbridge.errors import FileFormatError, InputError, UnknownNameError
+from skelbridge.io.files import replacing
+from skelbridge.skeletons import Skeleton, card_paths, skeleton
+
+if TYPE_CHECKING:
+    from skelbridge.bridge.acae.model import ACAE
+
+SCHEMA = 1
+_PREFIX = "acae_"
+_HELD_OUT = "acae_held_out_"
+
+
+def save_acae(acae: ACAE, path: str | os.PathLike[str]) -> None:
+    """Write an autoencoder into a bridge file, a new one or one that is there; as a whole or not at all."""
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    tensors, metadata = _contents(path) if path.exists() else ({}, {})
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_PREFIX)}
+    with replacing(path) as temporary:
+        save_file(tensors | _tensors(acae), temporary, metadata=metadata | {"acae": json.dumps(_about(acae))})
+
+
+def load_acae(path: str | os.PathLike[str]) -> ACAE:
+    """Read the autoencoder of a bridge file; FileFormatError if it is damaged, or its formats have changed."""
+    from skelbridge.bridge.acae.model import ACAE
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no bridge file {path}", mend="Fit one: skelbridge fit.")
+    tensors, metadata = _contents(path)
+    if "acae" not in metadata:
+        raise FileFormatError(f"the bridge file {path}", expected="an autoencoder in it", got="none",
+                              mend="Fit one: skelbridge fit.")  # fmt: skip
+    try:
+        about = json.loads(metadata["acae"])
+        if about["schema"] != SCHEMA:
+            raise ValueError(f"schema {about['schema']}, expected {SCHEMA}")
+        joints = Joints(tuple(_card(entry, path) for entry in about["formats"]))
+        shape = (len(about["latents"]), len(joints))
+        held_out = {
+            name.removeprefix(_HELD_OUT): tensor for name, tensor in tensors.items() if name.startswith(_HELD_OUT)
+        }
+        return ACAE(
+            joints,
+            encoder=_dense(tensors, "encoder", shape),
+            decoder=_dense(tensors, "decoder", shape[::-1]),
+            latents=tuple(about["latents"]),
+            latent_mirror=tensors["acae_latent_mirror"].astype(np.intp),
+            mean_pose=tensors["acae_mean_pose"],
+            held_out=held_out,
+            certificate=about["certificate"],
+        )
+    except (KeyError, ValueError, IndexError, TypeError, InputError) as error:
+        raise FileFormatError(f"the autoencoder in {path} cannot be read", got=error, mend="Fit it anew.") from error
+
+
+def _contents(path: Path) -> tuple[dict[str, NDArray], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FileFormatError(f"{path} is not a bridge file", got=error, mend="Name another file.") from error
+
+
+def _tensors(acae: ACAE) -> dict[str, NDArray]:
+    tensors: dict[str, NDArray] = {
+        "acae_latent_mirror": acae.latent_mirror.astype(np.int32),
+        "acae_mean_pose": np.ascontiguousarray(acae.mean_pose),
+    }
+    for which, weights in (("encoder", acae.encoder), ("decoder", acae.decoder)):
+        rows, columns = np.nonzero(weights)
+        tensors[f"acae_{which}_values"] = weights[rows, columns]
+        tensors[f"acae_{which}_columns"] = columns.astype(np.int32)
+        tensors[f"acae_{which}_ends"] = np.cumsum(np.bincount(rows, minlength=len(weights))).astype(np.int32)
+    return tensors | {_HELD_OUT + name: np.ascontiguousarray(values) for name, values in acae.held_out.items()}
+
+
+def _dense(tensors: dict[str, NDArray], which: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    values, columns, ends = (tensors[f"acae_{which}_{part}"] for part in ("values", "columns", "ends"))
+    if len(ends) != shape[0] or len(values) != len(columns) or ends[-1] != len(values) or columns.max() >= shape[1]:
+        raise ValueError(f"its {which} does not fit its joints and latents")
+    weights = np.zeros(shape)
+    weights[np.repeat(np.arange(shape[0]), np.diff(ends, prepend=0)), columns] = values
+    return weights
+
+
+def _about(acae: ACAE) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "formats": [_entry(card) for card in acae.joints.formats],
+        "latents": acae.latents,
+        "certificate": acae.certificate,
+    }
+
+
+def _entry(card: Skeleton) -> dict[str, Any]:
+    entry: dict[str, Any] = {"format": str(card), "joints": card.names}
+    known = card_paths().get(card.id) is not None and skeleton(str(card)) == card
+    return entry if known else entry | {"card": card.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _card(entry: dict[str, Any], path: Path) -> Skeleton:
+    if "card" in entry:
+        return Skeleton.model_validate(entry["card"])
+    try:
+        card = skeleton(entry["format"])
+    except UnknownNameError as error:
+        raise FileFormatError(f"the autoencoder in {path} holds a format that is not known", got=entry["format"],
+                              mend="Put its card in a folder of SKELBRIDGE_REGISTRY.") from error  # fmt: skip
+    if list(card.names) != entry["joints"]:
+        raise FileFormatError(f"the joints of {card} have changed since the autoencoder in {path} was fitted",
+                              mend="Fit it anew.")  # fmt: skip
+    return card

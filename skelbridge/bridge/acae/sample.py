@@ -1,0 +1,159 @@
+"""The poses that a fit works on: checked, gathered from a stream of any length, held out, joined, filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.bridge.acae.joints import Joints
+from skelbridge.bridge.apply import to_numpy
+from skelbridge.errors import InputError
+
+Floats = NDArray[np.float32]
+
+#: Poses that a fit works on at most, drawn evenly from a longer stream, and the memory that they may take.
+SAMPLE, SAMPLE_BYTES = 20_000, 2**30
+#: Fewer poses than this are refused.
+LEAST_POSES = 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Poses (N, J, 3) mm, NaN where missing, to fit and to judge by, and how many the stream held."""
+
+    fit: Floats
+    held_out: Floats
+    seen: int
+
+
+def gather(poses: Any, joints: Joints, *, held_out: float, size: int | None, seed: int) -> Sample:
+    """Take at most `size` poses evenly at random from an array (N, J, 3) or a stream of such arrays, in one pass.
+
+    Their order stays that of the stream, and the last `held_out` of them are for judging: with recordings in the order
+    of time, or people one after the other, those are stretches or people that the fit has not seen.
+    Raises InputError for shapes that do not match, infinities, and too few poses.
+    """
+    if not 0 <= held_out < 1:
+        raise InputError("held_out", expected="a share from 0 to below 1", got=held_out)
+    size = size or max(min(SAMPLE, SAMPLE_BYTES // (12 * len(joints))), LEAST_POSES)
+    kept, keys, places, seen = np.empty((0, len(joints), 3), np.float32), np.empty(0), np.empty(0, np.intp), 0
+    rng = np.random.default_rng(seed)
+    for block in _blocks(poses, joints):
+        key = rng.random(len(block))  # the poses with the smallest keys stay: each is as likely as any other
+        keys = np.concatenate([keys, key])
+        places = np.concatenate([places, seen + np.arange(len(block))])
+        seen += len(block)
+        chosen = np.arange(len(keys)) if len(keys) <= size else np.sort(np.argpartition(keys, size)[:size])
+        new = chosen[chosen >= len(kept)] - len(kept)
+        kept = np.concatenate([kept[chosen[chosen < len(kept)]], block[new]])
+        keys, places = keys[chosen], places[chosen]
+    if len(kept) < LEAST_POSES:
+        raise InputError(
+            "poses to fit on", expected=f"at least {LEAST_POSES} that are not wholly missing", got=len(kept)
+        )
+    count = len(kept) - round(held_out * len(kept))
+    return Sample(kept[:count], kept[count:], seen)
+
+
+def _blocks(poses: Any, joints: Joints) -> Iterator[Floats]:
+    """The poses as checked blocks (n, J, 3) float32; a joint without one coordinate is missing, empty poses go."""
+    blocks: Iterable[Any] = [poses] if hasattr(poses, "shape") else poses
+    for block in blocks:
+        values = to_numpy(block)
+        if values.ndim != 3 or values.shape[1:] != (len(joints), 3) or values.dtype.kind not in "fiu":
+            raise InputError(
+                "poses to fit on",
+                expected=f"numbers of shape (N, {len(joints)}, 3): the joints of {_listed(joints)}, side by side",
+                got=f"{values.dtype} of shape {values.shape}",
+            )
+        for start in range(0, len(values), 4096):
+            part = values[start : start + 4096].astype(np.float32)
+            if np.isinf(part).any():
+                raise InputError("poses to fit on", expected="finite numbers, NaN where missing", got="an infinity")
+            missing = np.isnan(part).any(axis=-1)
+            part[missing] = np.nan
+            yield part[~missing.all(axis=1)]
+
+
+def _listed(joints: Joints) -> str:
+    ids = [str(card) for card in joints.formats]
+    return ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
+
+
+def coincident(points: Floats, tolerance: float = 1e-5) -> NDArray[np.intp]:
+    """For each joint the first one that lies at the same place in every pose where both are known, (J,).
+
+    Judged on some poses, evenly spread; the tolerance is a share of the poses' extent.
+    """
+    some = points[np.linspace(0, len(points) - 1, min(len(points), 40)).astype(int)]
+    known = ~np.isnan(some[..., 0])
+    together = known.T.astype(np.float32) @ known.astype(np.float32)
+    apart = np.zeros(together.shape, np.float32)
+    for pose, there in zip(np.nan_to_num(some), known, strict=True):
+        distance = np.abs(pose[:, None] - pose[None]).max(axis=-1)
+        np.maximum(apart, np.where(there[:, None] & there[None], distance, 0), out=apart)
+    extent = float(np.nanmax(some) - np.nanmin(some))
+    same = (apart <= tolerance * extent) & (together >= max(len(some) // 2, 1))
+    np.fill_diagonal(same, True)
+    return np.asarray(same.argmax(axis=1), dtype=np.intp)
+
+
+def check_known(points: Floats, joints: Joints) -> None:
+    """InputError for joints that are never known, or never together with others, and for poses that are all one."""
+    known = ~np.isnan(points[..., 0])
+    never = np.flatnonzero(~known.any(axis=0))
+    if len(never):
+        raise InputError(
+            f"{len(never)} joints are missing in every pose", got=", ".join(joints.names[i] for i in never[:5]),
+            expected="every joint known in some poses", mend="Leave their formats out.",
+        )  # fmt: skip
+    together = known.T.astype(np.float32) @ known.astype(np.float32)
+    if not together.all():
+        i, j = np.argwhere(together == 0)[0]
+        raise InputError(
+            f"{joints.names[i]} and {joints.names[j]} are never known in the same pose",
+            expected="each two joints known together in some poses",
+            mend="Fit on poses in which the formats meet; a format that meets only some can be attached later.",
+        )
+
+
+def filled_in(points: Floats, rounds: int = 6, most: int = 120) -> Floats:
+    """The poses with what is missing filled in by its expectation (EM for probabilistic principal components).
+
+    A pose's coordinate axis is a vector over the joints with a mean that the pose itself tells and the covariance of
+    a few principal components, which are estimated from the filled poses in turn (Tipping and Bishop 1999).
+    """
+    missing = np.isnan(points[..., 0])
+    if not missing.any():
+        return points
+    centre = np.nanmean(points, axis=1, keepdims=True)
+    shape = np.nanmean(points - centre, axis=0)
+    filled = np.where(missing[..., None], shape + centre, points).astype(np.float32)
+    rows = np.flatnonzero(missing.any(axis=1))
+    for _ in range(rounds):
+        centred = filled - filled.mean(axis=1, keepdims=True)
+        flat = centred.transpose(0, 2, 1).reshape(-1, points.shape[1]).astype(np.float64)
+        values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
+        kept = values > max(values[-1] * 1e-7, 0)
+        kept[: max(len(values) - most, 0)] = False
+        noise = float(values[~kept].mean()) if (~kept).any() else 0.0
+        basis = np.concatenate([vectors[:, kept] * np.sqrt(values[kept]), np.full((len(values), 1), 1e4)], axis=1)
+        _expect(filled, missing, rows, basis, max(noise, float(values[-1]) * 1e-9))
+    return filled
+
+
+def _expect(filled: Floats, missing: NDArray[np.bool_], rows: NDArray[np.intp], basis: NDArray, noise: float) -> None:
+    """Replace what is missing by its expectation given the rest, in place: basis (J, R) has unit-variance factors."""
+    size = max(2**26 // basis.size, 1)
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        known = (~missing[some]).astype(np.float64)
+        seen = np.nan_to_num(filled[some]).astype(np.float64) * known[..., None]
+        gram = np.einsum("nj,jr,js->nrs", known, basis, basis, optimize=True) + noise * np.eye(basis.shape[1])
+        factors = np.linalg.solve(gram, np.einsum("jr,njd->nrd", basis, seen, optimize=True))
+        estimate = np.einsum("jr,nrd->njd", basis, factors, optimize=True)
+        filled[some] = np.where(missing[some][..., None], estimate, filled[some])
