@@ -1,9 +1,9 @@
 """Exact convex half-steps by cvxpy: the reference for the fast ones, and the lasso that attaches formats.
 
-Given the latents, each row of the decoder is a convex problem of its own: least absolute (or Huber, or squared) errors, an
-L1 price, a sum of one. Given the decoder, the encoder is one convex problem in all its rows. Projected errors are not
-linear, but the homogeneous residual (z̄ / s) (Σ_l w_l (Q_xy,l - u Q_z,l)) is, and it is the projected error where s is the
-depth of the reconstruction, which is taken from the weights before.
+Given the latents, each row of the decoder is a convex problem of its own: least absolute (or Huber, or squared)
+errors, an L1 price, a sum of one. Given the decoder, the encoder is one convex problem in all its rows. Projected
+errors are not linear, but the homogeneous residual (z̄ / s) (Σ_l w_l (Q_xy,l - u Q_z,l)) is, and it is the projected
+error where s is the depth of the reconstruction, which is taken from the weights before.
 """
 
 from __future__ import annotations
@@ -124,10 +124,12 @@ def exact_encoder(objective: Objective, decoder: torch.Tensor) -> torch.Tensor:
     points, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points, decoder))
     mirror, latent_mirror = objective.mirror.cpu().numpy(), objective.latent_mirror.cpu().numpy()
     L, K, weight = objective.latents, len(mirror), objective.weight.cpu().numpy().astype(np.float64)
-    if objective.projection or points.size * L * K > MOST_ENTRIES:
+    entries = points.size * L * K
+    if objective.projection or objective.loss != "l1" or entries > MOST_ENTRIES:
         raise InputError(
-            "an exact encoder step", expected=f"3D errors, and joints² x coordinates x latents of at most {MOST_ENTRIES:g}",
-            got="projected ones" if objective.projection else f"{points.size * L * K:g}", mend="Take fewer poses.",
+            "an exact encoder step",
+            expected=f"3D errors, the loss 'l1', and joints² x coordinates x latents of at most {MOST_ENTRIES:g}",
+            got=f"projection={objective.projection}, {objective.loss!r}, {entries:g}", mend="Take fewer poses.",
         )  # fmt: skip
     position = np.arange(L * K).reshape(L, K)
     image = position[latent_mirror][:, mirror]
@@ -138,8 +140,6 @@ def exact_encoder(objective: Objective, decoder: torch.Tensor) -> torch.Tensor:
     known = np.ones(points.shape[:2], bool) if objective.known is None else objective.known.cpu().numpy()
     share = np.repeat(known.T, 3, axis=1) * weight[:, None]
     residual = cp.multiply(share / share.sum(), D @ E @ flat - flat)
-    if objective.loss != "l1":
-        raise InputError("an exact encoder step", expected="the loss 'l1'", got=objective.loss)
     price = objective.prices[0]
     problem = cp.Problem(cp.Minimize(cp.sum(cp.abs(residual)) + price * cp.sum(cp.abs(E))), [cp.sum(E, axis=1) == 1])
     problem.solve(solver=cp.CLARABEL)

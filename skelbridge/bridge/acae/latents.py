@@ -67,7 +67,7 @@ def named(latents: Array, pairs: int, joints: Joints, mean_pose: Array) -> tuple
         candidates = list(unique.values())
         distance = np.linalg.norm(latents[rows, None] - points[candidates][None], axis=-1)
         chosen = dict(zip(*linear_sum_assignment(distance), strict=True)) if len(rows) else {}
-        for number, row in enumerate(rows):
+        for number, row in enumerate(rows.tolist()):
             result[row] = names[candidates[chosen[number]]] if number in chosen else f"latent_{row}"
     for row in range(pairs):
         name = result[row]

@@ -109,10 +109,11 @@ def _mirror(joints: Joints) -> NDArray[np.intp]:
     if len(alone) == len(joints.formats):
         return np.arange(len(joints))
     if alone:
-        raise InputError(
-            f"the format {alone[0]} beside formats of both sides", expected="both hands",
-            mend=f"Add {alone[0].replace(':left', ':right') if ':left' in alone[0] else alone[0].replace(':right', ':left')}.",
-        )  # fmt: skip
+        name, _, side = alone[0].partition(":")
+        other = "right" if side == "left" else "left"
+        what = f"the format {alone[0]} beside formats of both sides"
+        raise InputError(what, expected="both hands, for weights are the same on both sides", got="one hand",
+                         mend=f"Add {name}:{other}.")  # fmt: skip
     return joints.mirror
 
 

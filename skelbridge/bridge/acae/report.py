@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from skelbridge.bridge.acae.model import ACAE
@@ -17,8 +18,8 @@ def report(acae: ACAE) -> str:
     lines = [
         f"{len(acae.joints.formats)} formats, {len(acae.joints)} joints; {len(acae.latents)} latents: {pairs} on each "
         f"side, {central} central",
-        f"weights a row: encoder {acae.sparsity.encoder.mean():.1f}, decoder {acae.sparsity.decoder.mean():.1f}; negative "
-        f"part of the absolute weights: encoder {enc:.1%}, decoder {dec:.1%}",
+        f"weights a row: encoder {acae.sparsity.encoder.mean():.1f}, decoder {acae.sparsity.decoder.mean():.1f}; "
+        f"negative part of the absolute weights: encoder {enc:.1%}, decoder {dec:.1%}",
     ]
     if acae.held_out:
         lines += ["", *_errors(acae)]
@@ -35,7 +36,12 @@ def _errors(acae: ACAE) -> list[str]:
     width = max(len(name) for name in [*acae.joints.slices, "all joints"])
     lines = ["mean distance on held-out poses, mm", f"{'':<{width}}  " + "  ".join(f"{name:>10}" for name in names)]
     for label, part in [*acae.joints.slices.items(), ("all joints", slice(None))]:
-        values = [float(np.nanmean(acae.held_out[name][part])) if np.isfinite(acae.held_out[name][part]).any() else np.nan
-                  for name in names]  # fmt: skip
+        values = [_mean(acae.held_out[name][part]) for name in names]
         lines.append(f"{label:<{width}}  " + "  ".join(f"{value:>10.1f}" for value in values))
     return lines
+
+
+def _mean(errors: NDArray[np.float64]) -> float:
+    """The mean of those that are known, NaN for none."""
+    known = errors[np.isfinite(errors)]
+    return float(known.mean()) if len(known) else np.nan

@@ -76,7 +76,7 @@ def _blocks(poses: Any, joints: Joints) -> Iterator[Floats]:
                 raise InputError("poses to fit on", expected="finite numbers, NaN where missing", got="an infinity")
             missing = np.isnan(part).any(axis=-1)
             part[missing] = np.nan
-            yield part[~missing.all(axis=1)]
+            yield part[np.isfinite(part).any(axis=(1, 2))]
 
 
 def _listed(joints: Joints) -> str:
@@ -85,21 +85,22 @@ def _listed(joints: Joints) -> str:
 
 
 def coincident(points: Floats, tolerance: float = 1e-5) -> NDArray[np.intp]:
-    """For each joint the first one that lies at the same place in every pose where both are known, (J,).
+    """For each joint the first one that lies at the same place in every pose and is missing in the same ones, (J,).
 
     Judged on some poses, evenly spread; the tolerance is a share of the poses' extent.
     """
+    from scipy.spatial.distance import cdist
+
     some = points[np.linspace(0, len(points) - 1, min(len(points), 40)).astype(int)]
-    known = ~np.isnan(some[..., 0])
-    together = known.T.astype(np.float32) @ known.astype(np.float32)
-    apart = np.zeros(together.shape, np.float32)
-    for pose, there in zip(np.nan_to_num(some), known, strict=True):
-        distance = np.abs(pose[:, None] - pose[None]).max(axis=-1)
-        np.maximum(apart, np.where(there[:, None] & there[None], distance, 0), out=apart)
-    extent = float(np.nanmax(some) - np.nanmin(some))
-    same = (apart <= tolerance * extent) & (together >= max(len(some) // 2, 1))
-    np.fill_diagonal(same, True)
-    return np.asarray(same.argmax(axis=1), dtype=np.intp)
+    extent = np.nanmax(some) - np.nanmin(some)
+    known = ~np.isnan(some[..., :1])
+    marked = np.concatenate([np.nan_to_num(some) / extent, known], axis=-1)
+    rows = marked.transpose(1, 0, 2).reshape(points.shape[1], -1)
+    first = np.empty(len(rows), dtype=np.intp)
+    for start in range(0, len(rows), 512):
+        part = slice(start, start + 512)
+        first[part] = (cdist(rows[part], rows, "chebyshev") <= tolerance).argmax(axis=1)
+    return first
 
 
 def check_known(points: Floats, joints: Joints) -> None:
