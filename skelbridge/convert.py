@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skelbridge.bridge import Bridge, Relation, Solution, shipped_bridge
+from skelbridge.bridge import ACAE, Bridge, HubRelation, Relation, Solution, shipped_acae, shipped_bridge
 from skelbridge.bridge.apply import (
     apply_groups,
     apply_where_complete,
@@ -95,6 +95,8 @@ class Converter:
     max_error: a target joint whose expected error is larger comes back NaN, mm on a body of 1.7 m.
     placement: factor on the cards' placement uncertainties; 0 takes the placements as exact.
     bridge: the moments of bodies; the shipped ones by default.
+    via: "latents" converts through the shipped autoencoder's latent keypoints, an `ACAE` through its own; the default is
+        direct, which is more accurate. What is converted through latents into several formats agrees between them.
 
     Raises UnknownNameError for an unknown format, InputError for a hand without a side or a senseless number.
     """
@@ -109,6 +111,7 @@ class Converter:
         max_error: float = 75.0,
         placement: float = 1.0,
         bridge: Bridge | None = None,
+        via: Literal["latents"] | ACAE | None = None,
     ):
         if not (np.isfinite(noise) and noise >= 0):
             raise InputError("noise", expected="a number of mm, 0 or more", got=noise)
@@ -118,7 +121,7 @@ class Converter:
             raise InputError("placement", expected="a factor, 0 or more", got=placement)
         self.source, self.target = _sided(source, target, side)
         self.noise, self.max_error = float(noise), float(max_error)
-        self._relation = Relation(bridge or shipped_bridge(), self.source, self.target, placement)
+        self._relation = _relation(bridge or shipped_bridge(), self.source, self.target, placement, via)
         self._solutions: OrderedDict[bytes, Solution] = OrderedDict()
         self._complete = np.full(len(self.source), len(CONFIDENCE_LEVELS), dtype=np.uint8)
 
@@ -443,6 +446,19 @@ def pose_scale(points: NDArray, source: Skeleton, relation: Relation) -> NDArray
         flat = points.shape[-1] == 2
         scale[known] = np.sqrt(1.5 * np.nanmean(length**2, axis=1)) if flat else np.nanmedian(length, axis=1)
     return scale
+
+
+def _relation(
+    bridge: Bridge, source: Skeleton, target: Skeleton, placement: float, via: Literal["latents"] | ACAE | None
+) -> Relation:
+    """The relation of the two formats, direct or through latents."""
+    if via is None:
+        return Relation(bridge, source, target, placement)
+    if via == "latents":
+        via = shipped_acae()
+    if not isinstance(via, ACAE):
+        raise InputError("via", expected="'latents', an ACAE, or None", got=repr(via))
+    return HubRelation(bridge, via, source, target, placement)
 
 
 def _sided(source: str | Skeleton, target: str | Skeleton, side: Side | None) -> tuple[Skeleton, Skeleton]:

@@ -5,13 +5,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from skelbridge.bridge.acae.file import shipped_acae
 from skelbridge.bridge.acae.joints import Joints
 from skelbridge.bridge.acae.model import ACAE
 
 if TYPE_CHECKING:
     from skelbridge.bridge.acae.fit import fit_acae
 
-__all__ = ["ACAE", "Joints", "fit_acae"]
+__all__ = ["ACAE", "Joints", "fit_acae", "shipped_acae"]
 
 
 def __getattr__(name: str) -> Any:

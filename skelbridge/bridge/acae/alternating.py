@@ -1,13 +1,14 @@
 """Alternating convex steps on the moments: decoder and encoder in turn, each by a few steps of ADMM.
 
-With V Vᵀ the moments of the K joints, Q = E V the latents and c_j the stiffness of joint j (how fast its loss grows with
-its squared error), both half-steps are quadratic with an L1 price and rows that sum to one:
+With V Vᵀ the moments of the K joints, Q = E V the latents, a_j the weight of joint j and c_j its stiffness (how fast its
+loss grows with its squared error), both half-steps are quadratic with an L1 price and rows that sum to one:
 
-    decoder   min Σ_j c_j a_j / 2 |D_j Q - V_j|² + price |D_j|₁,      encoder   min Σ_j c_j a_j / 2 |D_j E V - V_j|² + price |E|₁.
+    decoder   min  Σ_j a_j (c_j / 2 |D_j Q - V_j|² + price |D_j|₁)
+    encoder   min  Σ_j a_j  c_j / 2 |D_j E V - V_j|² + price |E|₁
 
-The decoder's Hessian Q Qᵀ is shared by all joints; the encoder's is the Kronecker product of Dᵀ C D and V Vᵀ, diagonal in
-their eigenvectors. So a step of ADMM (Boyd et al. 2011) is two products of small matrices, and L1 gives exact zeros. The
-stiffness is that of the present error, which makes squared errors stand for absolute ones.
+The decoder's Hessian Q Qᵀ is shared by all joints; the encoder's is the Kronecker product of Dᵀ C D and V Vᵀ, diagonal
+in their eigenvectors. So a step of ADMM (Boyd et al. 2011) is two products of small matrices, and L1 gives exact zeros.
+The stiffness is that of the present error, which makes squared errors stand for absolute ones.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ else:
 
 #: Steps of each half between two changes of the other.
 STEPS = 10
-#: The penalty of ADMM, a share of the joints' mean squared distance from the body's middle.
-RHO = 0.004
+#: The penalty of ADMM, a share of the joints' mean squared distance from the body's middle. Half-steps that are cut
+#: short can drift apart; when the objective has grown by WORSE, the best weights come back, with a penalty STIFFER.
+RHO, WORSE, STIFFER = 0.016, 1.3, 4.0
 #: Rounds, and weights below which the sparse copies hold only what ADMM leaves of zeros.
 ROUNDS, DUST = 100, 1e-3
 #: At first the price of weights is higher by this factor, which drives the latents out; it falls to one.
-PRICE_AT_FIRST, FALLS_UNTIL = 3.0, 0.7
+PRICE_AT_FIRST, FALLS_UNTIL = 2.0, 0.7
 
 
 @dataclass
@@ -74,9 +76,11 @@ def factor(moments: torch.Tensor, least: float = 1e-9) -> torch.Tensor:
     return vectors[:, kept] * values[kept].sqrt()
 
 
-def improve_decoder(decoder: Split, V: torch.Tensor, Q: torch.Tensor, price: torch.Tensor, steps: int = STEPS) -> None:
+def improve_decoder(
+    decoder: Split, V: torch.Tensor, Q: torch.Tensor, price: torch.Tensor, penalty: float = RHO, steps: int = STEPS
+) -> None:
     """Steps towards the decoder (K, L) that minimises ½ |D_j Q - V_j|² + price_j |D_j|₁ for each joint, in place."""
-    rho = RHO * float((V**2).sum() / len(V))
+    rho = penalty * float((V**2).sum() / len(V))
     hessian = Q @ Q.T + rho * torch.eye(len(Q), dtype=V.dtype, device=V.device)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     pull, ones = V @ Q.T, inverse.sum(dim=1)
@@ -87,7 +91,8 @@ def improve_decoder(decoder: Split, V: torch.Tensor, Q: torch.Tensor, price: tor
 
 
 def improve_encoder(
-    encoder: Split, V: torch.Tensor, decoder: torch.Tensor, stiffness: torch.Tensor, price: float, steps: int = STEPS
+    encoder: Split, V: torch.Tensor, decoder: torch.Tensor, stiffness: torch.Tensor, price: float,
+    penalty: float = RHO, steps: int = STEPS,
 ) -> None:
     """Steps towards the encoder (L, K) that minimises Σ_j stiffness_j / 2 |D_j E V - V_j|² + price |E|₁, in place.
 
@@ -97,7 +102,7 @@ def improve_encoder(
     values, vectors = torch.linalg.eigh(weighted @ decoder)
     moments = (V**2).sum(dim=0)
     basis = V / moments.sqrt()
-    rho = RHO * float(moments.sum() / len(V)) * float(values.mean())
+    rho = penalty * float(moments.sum() / len(V)) * float(values.mean())
     curvature = values[:, None] * moments
     goal = vectors.T @ (weighted @ basis) * moments
     for _ in range(steps):
@@ -117,32 +122,67 @@ class Alternating:
     ):
         self.objective, self.V, self.rounds = objective, V, rounds
         self.encoder, self.decoder = Split.of(encoder), Split.of(decoder)
+        self.penalty, self.least, self.best = RHO, float("inf"), self._halves()
 
     @property
     def weights(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Encoder and decoder, sparse, rows that sum to one."""
-        encoder, decoder = (on_support(half.sparse, half.sparse.abs() > DUST) for half in (self.encoder, self.decoder))
+        halves = self.encoder, self.decoder
+        used = [half.sparse.abs() > DUST for half in halves]
+        largest = [half.affine == half.affine.max(dim=1, keepdim=True).values for half in halves]
+        encoder, decoder = (
+            on_support(half.sparse, some | one) for half, some, one in zip(halves, used, largest, strict=True)
+        )
         return self.objective.tied(encoder, decoder)
 
     def step(self, number: int) -> None:
         """One round: the decoder, then the encoder."""
+        self._step_back_if_worse()
         o = self.objective
         factor = PRICE_AT_FIRST ** max(0.0, 1 - number / (FALLS_UNTIL * self.rounds))
         enc_price, dec_price = (price * factor for price in o.prices)
-        off = self.decoder.affine @ (self.encoder.affine @ self.V) - self.V
-        stiffness = o.stiffness((off**2).sum(dim=1).sqrt())
-        improve_decoder(self.decoder, self.V, self.encoder.affine @ self.V, dec_price / stiffness)
+        latents = self.encoder.affine @ self.V
+        stiffness = o.stiffness((self.decoder.affine @ latents - self.V).norm(dim=1))
+        improve_decoder(self.decoder, self.V, latents, dec_price / stiffness, self.penalty)
         self.decoder.tie(o.mirror, o.latent_mirror)
-        improve_encoder(self.encoder, self.V, self.decoder.affine, stiffness * o.weight.double(), enc_price)
+        weighted = stiffness * o.weight.double()
+        improve_encoder(self.encoder, self.V, self.decoder.affine, weighted, enc_price, self.penalty)
         self.encoder.tie(o.latent_mirror, o.mirror)
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """All that changes from step to step."""
+    def _step_back_if_worse(self) -> None:
+        value = self._value()
+        if value < self.least:
+            self.least, self.best = value, self._halves()
+        elif not value <= WORSE * self.least:
+            self.penalty *= STIFFER  # the multipliers are scaled by it
+            self.best = {name: t / STIFFER if "multiplier" in name else t for name, t in self.best.items()}
+            self._put_back(self.best)
+
+    def _value(self) -> float:
+        """The objective as the moments have it, m."""
+        o, (encoder, decoder) = self.objective, self.weights
+        rms = (decoder @ (encoder @ self.V) - self.V).norm(dim=1)
+        enc_price, dec_price = o.prices
+        rows = o.stiffness(rms) * rms**2 + dec_price * decoder.abs().sum(dim=1)
+        return float(rows @ o.weight.double() + enc_price * encoder.abs().sum())
+
+    def _halves(self) -> dict[str, torch.Tensor]:
         halves = (("encoder", self.encoder), ("decoder", self.decoder))
         return {f"{name}.{part.name}": getattr(half, part.name) for name, half in halves for part in fields(half)}
 
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Put a state back."""
-        for name, tensor in state.items():
+    def _put_back(self, halves: dict[str, torch.Tensor]) -> None:
+        for name, tensor in halves.items():
             half, _, part = name.partition(".")
             setattr(getattr(self, half), part, tensor.to(self.V))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that changes from step to step."""
+        best = {f"best.{name}": tensor for name, tensor in self.best.items()}
+        watched = torch.tensor([self.least, self.penalty], dtype=torch.float64)
+        return self._halves() | best | {"watched": watched}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Put a state back."""
+        self.least, self.penalty = state["watched"].tolist()
+        self.best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
+        self._put_back({name: tensor for name, tensor in state.items() if name in self.best})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skelbridge.bridge.acae.model import ACAE
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 #: Prices of weights that are tried, m, as those of `fit_acae`; the highest that is as good as the best is taken.
 PRICES, AS_GOOD = (2.0, 0.6, 0.2, 0.06, 0.02, 0.0), 1.02
@@ -29,9 +30,9 @@ POSES, LEAST_POSES, SMALLEST = 400, 10, 0.005
 def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l1: float | None) -> ACAE:
     """A new autoencoder that decodes one more format; what it had stays as it is.
 
-    Parameters: poses (N, J, 3) in the autoencoder's joints, or latents (N, L, 3); points (N, T, 3) of the new format on
-    the same bodies, in the same frame of reference and unit; NaN where missing. l1: the price of weights; the default is
-    chosen by the errors on the last fifth of the poses.
+    Parameters: poses (N, J, 3) in the autoencoder's joints, or latents (N, L, 3); points (N, T, 3) of the new format
+    on the same bodies, in the same frame of reference, mm; NaN where missing. l1: the price of weights; the default
+    is chosen by the errors on the last fifth of the poses.
     Raises InputError for shapes that do not match, a format that is there already, a joint that is hardly ever known.
     """
     joints = Joints.of([*acae.joints.formats, format])
@@ -40,7 +41,12 @@ def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l
     latents = given if given.shape[1:] == (len(acae.latents), 3) else acae.encode(given)
     if goal.shape != (len(latents), len(card), 3):
         raise InputError(f"points of {card}", expected=f"shape ({len(latents)}, {len(card)}, 3)", got=goal.shape)
-    rows, chosen, error = decoder_rows(latents, goal, card, acae.latent_mirror, l1)
+    few = _known(latents, goal).sum(axis=0) < LEAST_POSES
+    if few.any():
+        names = ", ".join(card.names[i] for i in np.flatnonzero(few)[:5])
+        raise InputError(f"pairs of poses to attach {card}", expected=f"at least {LEAST_POSES} for every joint",
+                         got=f"fewer for {names}")  # fmt: skip
+    rows, chosen, error = decoder_rows(latents, goal, Joints((card,)).mirror, acae.latent_mirror, l1)
     zeros = np.zeros((len(acae.latents), len(card)))
     nothing = np.full(len(card), np.nan)
     return replace(
@@ -58,20 +64,15 @@ def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l
 
 
 def decoder_rows(
-    latents: Array, goal: Array, card: Skeleton, latent_mirror: NDArray[np.intp], l1: float | None = None
+    latents: Array, goal: Array, mirror: Indices, latent_mirror: Indices, l1: float | None = None
 ) -> tuple[Array, float, Array]:
-    """The rows (T, L) that decode a format's joints (N, T, 3) mm from latents (N, L, 3), the price, and the errors.
+    """The rows (T, L) that decode joints (N, T, 3) mm from latents (N, L, 3), the price of weights, and the errors.
 
-    The errors (T,) mm are mean distances on the last fifth of the poses, from rows that have not seen them. Joints of a
-    pair share their weights, mirrored; those without a partner are free.
+    mirror (T,): joints of a pair share their weights, mirrored; those of NO_MIRROR are free. The errors (T,) mm are
+    mean distances on the last fifth of the poses, from rows that have not seen them.
     """
-    known = np.isfinite(goal).all(axis=-1) & np.isfinite(latents).all(axis=(1, 2))[:, None]
-    few = known.sum(axis=0) < LEAST_POSES
-    if few.any():
-        names = ", ".join(card.names[i] for i in np.flatnonzero(few)[:5])
-        raise InputError(f"pairs of poses to attach {card}", expected=f"at least {LEAST_POSES} for every joint",
-                         got=f"fewer for {names}")  # fmt: skip
-    ties = _Ties(card, latent_mirror)
+    known = _known(latents, goal)
+    ties = _Ties(mirror, latent_mirror)
     count = max(len(goal) * 4 // 5, 1)
     train, test = slice(0, count), slice(count, None)
     tried = PRICES if l1 is None else (l1,)
@@ -82,6 +83,12 @@ def decoder_rows(
     return ties.rows(latents, goal, known, tried[best]), tried[best], errors[best]
 
 
+def _known(latents: Array, goal: Array) -> NDArray[np.bool_]:
+    """Where a joint and all latents are known, (N, T)."""
+    known: NDArray[np.bool_] = np.isfinite(goal.sum(axis=-1)) & np.isfinite(latents.sum(axis=(1, 2)))[:, None]
+    return known
+
+
 def _errors(rows: Array, latents: Array, goal: Array, known: NDArray[np.bool_]) -> Array:
     distance = np.linalg.norm(rows @ latents - goal, axis=-1)
     count = known.sum(axis=0)
@@ -89,12 +96,10 @@ def _errors(rows: Array, latents: Array, goal: Array, known: NDArray[np.bool_]) 
 
 
 class _Ties:
-    """Which rows and weights of a format go together."""
+    """Which rows and weights go together."""
 
-    def __init__(self, card: Skeleton, latent_mirror: NDArray[np.intp]):
-        self.latent_mirror = latent_mirror
-        alone = np.array([card.one_hand or name in card.asymmetric for name in card.names])
-        self.mirror = np.where(alone, -1, card.mirror_index)
+    def __init__(self, mirror: Indices, latent_mirror: Indices):
+        self.mirror, self.latent_mirror = mirror, latent_mirror
         first = np.flatnonzero(latent_mirror >= np.arange(len(latent_mirror)))
         self.symmetric = np.zeros((len(latent_mirror), len(first)))
         self.symmetric[first, np.arange(len(first))] = self.symmetric[latent_mirror[first], np.arange(len(first))] = 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.bridge.acae.joints import Joints
+from skelbridge.bridge.file import SHIPPED
 from skelbridge.errors import FileFormatError, InputError, UnknownNameError
 from skelbridge.io.files import replacing
 from skelbridge.skeletons import Skeleton, card_paths, skeleton
@@ -72,6 +74,12 @@ def load_acae(path: str | os.PathLike[str]) -> ACAE:
         )
     except (KeyError, ValueError, IndexError, TypeError, InputError) as error:
         raise FileFormatError(f"the autoencoder in {path} cannot be read", got=error, mend="Fit it anew.") from error
+
+
+@lru_cache(maxsize=1)
+def shipped_acae() -> ACAE:
+    """The autoencoder over the formats of the registry that the package ships, read once."""
+    return load_acae(SHIPPED)
 
 
 def _contents(path: Path) -> tuple[dict[str, NDArray], dict[str, str]]:

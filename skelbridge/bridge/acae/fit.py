@@ -192,7 +192,7 @@ def _finished(
     latent_mirror = objective.latent_mirror.cpu().numpy()
     rows = places.decoder_of_joints(decoder)
     if (places.of_joint == NO_MIRROR).any():
-        _add_single_markers(rows, joints, places, encoder, latent_mirror, sample)
+        _add_single_markers(rows, joints, places, encoder, latent_mirror, sample, settings.l1[1])
     about = {
         "poses": sample.seen, "fitted_on": len(sample.fit), "judged_on": len(sample.held_out), "places": len(places),
         "objective_m": objective.value(*found), **asdict(settings),
@@ -216,17 +216,14 @@ def _in_double(objective: Objective, found: Weights) -> tuple[Array, Array]:
 
 
 def _add_single_markers(
-    rows: Array, joints: Joints, places: Places, encoder: Array, latent_mirror: NDArray[np.intp], sample: Sample
+    rows: Array, joints: Joints, places: Places, encoder: Array, latent_mirror: NDArray[np.intp], sample: Sample, l1: float
 ) -> None:
     """Fill in the decoder rows (J, L) of joints that have no mirror image, by lasso onto the latents."""
     some = np.linspace(0, len(places.points) - 1, min(len(places.points), 1000)).astype(int)
     latents = encoder @ places.points[some].astype(np.float64)
-    for card in joints.formats:
-        own = np.arange(len(joints))[joints.slice_of(card)]
-        single = places.of_joint[own] == NO_MIRROR
-        if single.any():
-            goal = sample.fit[some][:, own].astype(np.float64)
-            rows[own[single]] = decoder_rows(latents, goal, card, latent_mirror)[0][single]
+    single = np.flatnonzero(places.of_joint == NO_MIRROR)
+    goal = sample.fit[some][:, single].astype(np.float64)
+    rows[single] = decoder_rows(latents, goal, joints.mirror[single], latent_mirror, l1)[0]
 
 
 def _judged(

@@ -23,6 +23,9 @@ from skelbridge.skeletons import Joint, Skeleton
 
 Array = NDArray[np.float64]
 
+#: The uncertainty of the place of a latent, mm: none, it is where its joints put it.
+EXACT = 1e-3
+
 
 class Rows(NamedTuple):
     """One number for each latent (a row of the encoder) and for each joint (a row of the decoder)."""
@@ -31,7 +34,7 @@ class Rows(NamedTuple):
     decoder: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ACAE:
     """Latent keypoints of skeleton formats.
 
@@ -128,7 +131,7 @@ class ACAE:
         names, rows = landmarks().names, self.encoder @ self.joints.placement
         rows = (rows + rows[np.ix_(self.latent_mirror, landmarks().mirror)]) / 2  # mirror images to the last bit
         joints = tuple(
-            Joint(name=name, at={names[i]: float(row[i]) for i in np.flatnonzero(row)}, uncertainty=0.0)
+            Joint(name=name, at={names[i]: float(row[i]) for i in np.flatnonzero(row)}, uncertainty=EXACT)
             for name, row in zip(self.latents, rows, strict=True)
         )
         mirror = tuple((self.latents[i], self.latents[j]) for i, j in enumerate(self.latent_mirror) if j > i)

@@ -40,23 +40,22 @@ def gather(poses: Any, joints: Joints, *, held_out: float, size: int | None, see
     if not 0 <= held_out < 1:
         raise InputError("held_out", expected="a share from 0 to below 1", got=held_out)
     size = size or max(min(SAMPLE, SAMPLE_BYTES // (12 * len(joints))), LEAST_POSES)
-    kept, keys, places, seen = np.empty((0, len(joints), 3), np.float32), np.empty(0), np.empty(0, np.intp), 0
-    rng = np.random.default_rng(seed)
+    kept, keys, places = np.empty((size, len(joints), 3), np.float32), np.empty(size), np.empty(size, np.intp)
+    rng, seen = np.random.default_rng(seed), 0
     for block in _blocks(poses, joints):
-        key = rng.random(len(block))  # the poses with the smallest keys stay: each is as likely as any other
-        keys = np.concatenate([keys, key])
-        places = np.concatenate([places, seen + np.arange(len(block))])
+        key, held = rng.random(len(block)), min(seen, size)
+        # The poses with the smallest keys stay, so each is as likely as any other.
+        every = np.concatenate([keys[:held], key])
+        stays = np.arange(len(every)) if len(every) <= size else np.sort(np.argpartition(every, size)[:size])
+        new = stays[stays >= held] - held
+        free = np.concatenate([np.setdiff1d(np.arange(held), stays), np.arange(held, size)])[: len(new)]
+        kept[free], keys[free], places[free] = block[new], key[new], seen + new
         seen += len(block)
-        chosen = np.arange(len(keys)) if len(keys) <= size else np.sort(np.argpartition(keys, size)[:size])
-        new = chosen[chosen >= len(kept)] - len(kept)
-        kept = np.concatenate([kept[chosen[chosen < len(kept)]], block[new]])
-        keys, places = keys[chosen], places[chosen]
-    if len(kept) < LEAST_POSES:
-        raise InputError(
-            "poses to fit on", expected=f"at least {LEAST_POSES} that are not wholly missing", got=len(kept)
-        )
-    count = len(kept) - round(held_out * len(kept))
-    return Sample(kept[:count], kept[count:], seen)
+    if seen < LEAST_POSES:
+        raise InputError("poses to fit on", expected=f"at least {LEAST_POSES} that are not wholly missing", got=seen)
+    in_order = kept[np.argsort(places[:seen])]
+    count = len(in_order) - round(held_out * len(in_order))
+    return Sample(in_order[:count], in_order[count:], seen)
 
 
 def _blocks(poses: Any, joints: Joints) -> Iterator[Floats]:

@@ -44,7 +44,7 @@ def greedy_start(objective: Objective, V: torch.Tensor, pairs: int) -> tuple[tor
         chosen[bool(sided[best])].append(best)
         taken = _listed(chosen, mirror)
         decoder = Split.of(torch.full((len(V), len(taken)), 1 / len(taken), dtype=V.dtype, device=V.device))
-        improve_decoder(decoder, V, V[taken], price, STEPS)
+        improve_decoder(decoder, V, V[taken], price, steps=STEPS)
         estimate = decoder.affine @ V[taken]
     encoder = torch.zeros(objective.latents, len(V), dtype=V.dtype, device=V.device)
     encoder[torch.arange(objective.latents), taken] = 1.0
