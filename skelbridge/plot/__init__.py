@@ -8,13 +8,16 @@ Body axes are x to the body's left, y up, z forward, mm. A view is a rotation (3
 those axes, the directions right in the picture, up in the picture and towards the viewer.
 """
 
+from skelbridge.plot.autoencoders import plot_acae_errors, plot_acae_weights
 from skelbridge.plot.calibration import plot_calibration
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides, save_small
+from skelbridge.plot.latents import plot_latent_sources, plot_latents, plot_latents_3d
 from skelbridge.plot.places import plot_namesakes
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
 from skelbridge.plot.retargeting import plot_retargeting
 from skelbridge.plot.sheets import plot_skeleton, save_sheets
+from skelbridge.plot.tradeoff import plot_tradeoff
 
 __all__ = [
     "COLOURS",
@@ -23,15 +26,21 @@ __all__ = [
     "draw_skeleton",
     "edge_sides",
     "joint_sides",
+    "plot_acae_errors",
+    "plot_acae_weights",
     "plot_calibration",
     "plot_comparison",
     "plot_errors",
+    "plot_latent_sources",
+    "plot_latents",
+    "plot_latents_3d",
     "plot_namesakes",
     "plot_on_image",
     "plot_poses",
     "plot_retargeting",
     "plot_rows",
     "plot_skeleton",
+    "plot_tradeoff",
     "plot_weights",
     "pose_axes",
     "posed_body",
