@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SkelbridgeError as error:
         print(f"skelbridge: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("skelbridge: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["skelbridge: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `skelbridge formats | head`
         sys.stderr.close()
@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("--png", type=Path, help="draw what was learned")
     learn.set_defaults(run=_calibrate)
 
+    _add_fit(commands)
+    look = commands.add_parser("inspect", help="show what is in a bridge file: moments, latent keypoints")
+    look.add_argument("bridge", type=Path, help="bridge file (.safetensors)")
+    look.add_argument("--png", type=Path, metavar="DIR", help="draw the latents into this folder (needs [plot])")
+    look.set_defaults(run=_inspect)
+
     motion = commands.add_parser(
         "build-motion", help="put a clip on a virtual body, as the demo's sample (needs [body])"
     )
@@ -102,6 +108,38 @@ def _parser() -> argparse.ArgumentParser:
     motion.add_argument("--source", required=True, help="what the clip is, and its licence")
     motion.set_defaults(run=_build_motion)
     return parser
+
+
+_FIT = """\
+Learn latent 3D keypoints from poses in which several formats are known together (needs [fit]).
+
+POSES.npz holds one array (N, joints, 3) for each format, named by its id, of the same N bodies; or `points` (N, J, 3),
+the formats' joints side by side, and `formats`, the list of their ids. NaN is missing; `units` may say mm (the
+default), cm, m or inch. Files larger than memory are read in blocks. No other kind of file is read today.
+
+    np.savez("POSES.npz", coco_17=X, h36m_17=Y, **{"mano:left": L, "mano:right": R})
+
+An interrupted fit leaves OUT.part; the same command goes on from there.
+"""
+
+
+def _add_fit(commands: Any) -> None:
+    fit = commands.add_parser("fit", help="learn latent keypoints from poses in several formats (needs [fit])",
+                              description=_FIT, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    fit.add_argument("poses", type=Path, metavar="POSES.npz")
+    fit.add_argument("--latents", default="40,8", metavar="SIDED,CENTRAL", help="how many (default 40,8)")
+    fit.add_argument("--l1", default="0.6", metavar="PRICE[,PRICE]",
+                     help="of weights, encoder's and decoder's: higher is nearer to convex (default 0.6)")  # fmt: skip
+    fit.add_argument("--out", type=Path, required=True, help="bridge file to write; what else is in it stays")
+    fit.add_argument("--projection", action="store_true", help="compare projections: poses in camera space")
+    fit.add_argument("--loss", choices=["l1", "huber", "l2"], default="l1", help="of an error (default l1)")
+    fit.add_argument("--solver", choices=["alternating", "adam", "cvxpy"], default="alternating",
+                     help="the fast one (default), the paper's recipe, or exact steps for small problems")  # fmt: skip
+    fit.add_argument("--held-out", type=float, default=0.1, help="share of poses, the last, to judge by (default 0.1)")
+    fit.add_argument("--sample", type=int, metavar="N", help="use N poses at most (default 20,000)")
+    fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument("--device", help="of torch, such as cuda")
+    fit.set_defaults(run=_fit)
 
 
 def _formats(options: argparse.Namespace) -> None:
@@ -242,6 +280,79 @@ def _calibrate(options: argparse.Namespace) -> None:
 
         plot_calibration(found).savefig(options.png)
         print(f"picture: {options.png}")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from skelbridge.bridge.acae import fit_acae
+    from skelbridge.bridge.acae.file import parts_of
+    from skelbridge.io.paired import read_paired
+
+    if not options.out.parent.is_dir():  # before the work
+        raise InputError("--out", expected="a file in a folder that exists", got=str(options.out))
+    if options.out.exists():
+        parts_of(options.out)
+    latents, l1 = _numbers("--latents", options.latents, int), _numbers("--l1", options.l1, float)
+    paired, part = read_paired(options.poses), options.out.with_name(f"{options.out.name}.part")
+    steps = -(-len(paired) // paired.block)
+    blocks = tqdm(paired.blocks(), total=steps, desc="reading", disable=None if steps > 1 else True)
+    try:
+        acae = fit_acae(
+            blocks, paired.formats, latents, l1=l1, projection=options.projection, loss=options.loss,
+            solver=options.solver, held_out=options.held_out, sample=options.sample, seed=options.seed,
+            device=options.device, progress=True, checkpoint=part,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        word = f"goes on from {part}" if part.exists() else "begins anew"
+        raise KeyboardInterrupt(f"the same command {word}") from None
+    acae.save(options.out)
+    print(acae.report())
+    print(f"\nlatent keypoints: {options.out}")
+
+
+def _numbers(name: str, text: str, kind: type[float]) -> tuple[Any, ...]:
+    """Two numbers of an option; a single price stands for both."""
+    try:
+        first, *rest = map(kind, text.split(","))
+    except ValueError:
+        first, rest = 0, [0, 0]
+    if len(rest) > 1 or (kind is int and not rest):
+        raise InputError(name, expected="two numbers, such as 40,8" if kind is int else "a number, or two as 0.6,0.3",
+                         got=repr(text))  # fmt: skip
+    return first, (rest or [first])[0]
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from skelbridge.bridge.acae import ACAE
+    from skelbridge.bridge.acae.file import parts_of
+    from skelbridge.bridge.file import read_bridge
+
+    parts = parts_of(options.bridge)
+    if "moments" in parts:
+        bridge = read_bridge(options.bridge)
+        print(f"moments of {len(bridge.moments)} landmarks\n{_told(bridge.certificate)}\n")
+    if "autoencoder" not in parts:
+        print("no autoencoder: skelbridge fit makes one")
+        return
+    acae = ACAE.load(options.bridge)
+    print(f"autoencoder\n{_told(acae.certificate)}\n\n{acae.report()}")
+    if options.png:
+        from skelbridge.plot import plot_acae_errors, plot_acae_weights, plot_latents
+
+        options.png.mkdir(parents=True, exist_ok=True)
+        for name, plot in (("latents", plot_latents), ("weights", plot_acae_weights), ("errors", plot_acae_errors)):
+            plot(acae).savefig(options.png / f"{name}.png")
+            print(f"picture: {options.png / name}.png")
+
+
+def _told(certificate: dict[str, Any]) -> str:
+    """A certificate, a line for each entry; long lists as their length."""
+    lines = []
+    for name, value in certificate.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        lines.append(f"  {name}: {text if len(text) <= 100 else f'{len(value)} entries'}")
+    return "\n".join(lines)
 
 
 def _build_motion(options: argparse.Namespace) -> None:

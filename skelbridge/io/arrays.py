@@ -13,7 +13,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ UNPACKED = 2**26
 
 def read_npy(path: Path, card: Skeleton | None) -> Poses:
     """Read a .npy array (..., joints, 2 or 3) whose format must be given."""
-    points = _parsed(path, path.name, read_bytes(path))
+    points = parsed(path, path.name, read_bytes(path))
     return _foreign(path, points, None, card, "npy")
 
 
@@ -65,20 +65,35 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
     """One array of the archive, refused where it would unpack to something out of proportion."""
     try:
         info = archive.getinfo(f"{key}.npy")
-        if info.file_size > max(UNPACKED, 100 * info.compress_size):
-            raise damaged(path, key, expected="a packing of at most 1:100", got=f"{info.file_size} bytes unpacked")
+        check_packing(path, info)
         with archive.open(info) as member:
             content = member.read(info.file_size)
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise damaged(path, key, expected="a readable array", got=str(error) or type(error).__name__) from None
-    return _parsed(path, key, content)
+    return parsed(path, key, content)
 
 
-def _parsed(path: Path, place: str, content: bytes) -> NDArray[Any]:
+def check_packing(path: Path, info: zipfile.ZipInfo) -> None:
+    """FileFormatError for a member of an archive that unpacks to something out of proportion."""
+    if info.file_size > max(UNPACKED, 100 * info.compress_size):
+        got = f"{info.file_size} bytes unpacked"
+        raise damaged(path, info.filename.removesuffix(".npy"), expected="a packing of at most 1:100", got=got)
+
+
+def parsed(path: Path, place: str, content: bytes) -> NDArray[Any]:
     """The array of a .npy's bytes; FileFormatError for a pickle, another size than declared, or damage."""
     stream = io.BytesIO(content)
+    shape, fortran, dtype = npy_header(path, place, stream, len(content))
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran else "C")
+
+
+def npy_header(path: Path, place: str, stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and dtype of a .npy of `size` bytes; the stream stands at the numbers then.
+
+    FileFormatError for a pickle, another size than declared, or damage.
+    """
     try:
         version = np.lib.format.read_magic(stream)
         header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -91,11 +106,10 @@ def _parsed(path: Path, place: str, content: bytes) -> NDArray[Any]:
         mend = "Objects are pickles and are never loaded; save the array as floats."
         raise damaged(path, place, expected="an array of floats", got=f"dtype {dtype}", mend=mend)
     count = math.prod(shape)
-    left = len(content) - stream.tell()
+    left = size - stream.tell()
     if count * dtype.itemsize != left or any(side < 0 for side in shape) or not dtype.itemsize:
         raise damaged(path, place, expected=f"{count} numbers of {dtype}", got=f"{left} bytes")
-    values = np.frombuffer(content, dtype, offset=stream.tell())
-    return values.reshape(shape, order="F" if fortran else "C")
+    return shape, fortran, dtype
 
 
 def _foreign(
@@ -109,12 +123,12 @@ def _foreign(
             got=f"shape {points.shape}",
         )
     notes = []
-    points = _numeric(path, points)
+    points = as_floats(path, points)
     if confidence is None and points.ndim >= 2 and _ends_in_scores(points):
         points, confidence = points[..., :-1], points[..., -1]
         notes.append("last column read as confidence")
     meta = {"source": str(path), "container": container, "notes": notes}
-    return Poses(points, card, None if confidence is None else _numeric(path, confidence), "unknown", None, meta)
+    return Poses(points, card, None if confidence is None else as_floats(path, confidence), "unknown", None, meta)
 
 
 def _ends_in_scores(points: NDArray[Any]) -> bool:
@@ -124,23 +138,24 @@ def _ends_in_scores(points: NDArray[Any]) -> bool:
     return bool(points.size and points[..., -1].min() >= 0 and points[..., -1].max() <= 1)
 
 
-def _numeric(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+def as_floats(path: Path, values: NDArray[Any], place: str = "") -> NDArray[Any]:
+    """Numbers as floats of the machine's byte order; FileFormatError for text, infinities and absurd values."""
     if values.dtype.kind == "U":
-        raise damaged(path, "", expected="numbers", got="text")
+        raise damaged(path, place, expected="numbers", got="text")
     native = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.dtype(np.float64)
     floats = values.astype(native)  # a copy, for the bytes of the file are read-only
     with np.errstate(invalid="ignore"):
         if (np.abs(floats) > MAX_ABS).any():
-            raise damaged(path, "", expected="finite numbers", got="larger ones")
+            raise damaged(path, place, expected="finite numbers", got="larger ones")
     return floats
 
 
 def _own(path: Path, archive: zipfile.ZipFile, card: Skeleton | None) -> Poses:
     """What `write` wrote: the points, the confidence, and the rest as JSON."""
-    points = _numeric(path, _member(path, archive, "points"))
+    points = as_floats(path, _member(path, archive, "points"))
     confidence = None
     if "confidence.npy" in archive.namelist():
-        confidence = _numeric(path, _member(path, archive, "confidence"))
+        confidence = as_floats(path, _member(path, archive, "confidence"))
     try:
         told = json.loads(str(_member(path, archive, "skelbridge")[()]))
         skeleton_of_file = noted_format(told["format"], points.shape[-2])

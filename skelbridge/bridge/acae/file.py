@@ -31,6 +31,18 @@ _PREFIX = "acae_"
 _HELD_OUT = "acae_held_out_"
 
 
+def parts_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """What is in a bridge file: "moments", "autoencoder" or both; FileFormatError for another file."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no bridge file {path}", mend="Build one: skelbridge build-bridge, or fit.")
+    _, metadata = _contents(path)
+    found = tuple(part for part, key in (("moments", "landmarks"), ("autoencoder", "acae")) if key in metadata)
+    if not found:
+        raise FileFormatError(f"{path} is not a bridge file", expected="moments or an autoencoder in it", got="neither")
+    return found
+
+
 def save_acae(acae: ACAE, path: str | os.PathLike[str]) -> None:
     """Write an autoencoder into a bridge file, a new one or one that is there; as a whole or not at all."""
     from safetensors.numpy import save_file
@@ -59,27 +71,40 @@ def load_acae(path: str | os.PathLike[str]) -> ACAE:
             raise ValueError(f"schema {about['schema']}, expected {SCHEMA}")
         joints = Joints(tuple(_card(entry, path) for entry in about["formats"]))
         shape = (len(about["latents"]), len(joints))
-        held_out = {
-            name.removeprefix(_HELD_OUT): tensor for name, tensor in tensors.items() if name.startswith(_HELD_OUT)
-        }
-        return ACAE(
+        acae = ACAE(
             joints,
             encoder=_dense(tensors, "encoder", shape),
             decoder=_dense(tensors, "decoder", shape[::-1]),
             latents=tuple(about["latents"]),
             latent_mirror=tensors["acae_latent_mirror"].astype(np.intp),
             mean_pose=tensors["acae_mean_pose"],
-            held_out=held_out,
+            held_out={name: tensors[_HELD_OUT + name] for name in about["held_out"]},
             certificate=about["certificate"],
         )
-    except (KeyError, ValueError, IndexError, TypeError, InputError) as error:
-        raise FileFormatError(f"the autoencoder in {path} cannot be read", got=error, mend="Fit it anew.") from error
+        _check(acae)
+        return acae
+    except FileFormatError:
+        raise
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__} {error}".splitlines()[0]
+        raise FileFormatError(f"the autoencoder in {path} cannot be read", got=reason, mend="Fit it anew.") from error
 
 
 @lru_cache(maxsize=1)
 def shipped_acae() -> ACAE:
     """The autoencoder over the formats of the registry that the package ships, read once."""
     return load_acae(SHIPPED)
+
+
+def _check(acae: ACAE) -> None:
+    """ValueError for weights that no fit would have written."""
+    mirror, count = acae.latent_mirror, len(acae.latents)
+    if not all(np.abs(W.sum(axis=1) - 1).max() < 1e-6 for W in (acae.encoder, acae.decoder)):
+        raise ValueError("its rows do not sum to one")
+    if not (np.sort(mirror) == np.arange(count)).all() or (mirror[mirror] != np.arange(count)).any():
+        raise ValueError("its latents' mirror map is none")
+    if any(values.shape != (len(acae.joints),) for values in acae.held_out.values()):
+        raise ValueError("its errors do not fit its joints")
 
 
 def _contents(path: Path) -> tuple[dict[str, NDArray], dict[str, str]]:
@@ -107,7 +132,12 @@ def _tensors(acae: ACAE) -> dict[str, NDArray]:
 
 def _dense(tensors: dict[str, NDArray], which: str, shape: tuple[int, int]) -> NDArray[np.float64]:
     values, columns, ends = (tensors[f"acae_{which}_{part}"] for part in ("values", "columns", "ends"))
-    if len(ends) != shape[0] or len(values) != len(columns) or ends[-1] != len(values) or columns.max() >= shape[1]:
+    if (
+        len(ends) != shape[0]
+        or len(values) != len(columns)
+        or ends[-1] != len(values)
+        or not 0 <= columns.min() <= columns.max() < shape[1]
+    ):
         raise ValueError(f"its {which} does not fit its joints and latents")
     weights = np.zeros(shape)
     weights[np.repeat(np.arange(shape[0]), np.diff(ends, prepend=0)), columns] = values
@@ -119,6 +149,7 @@ def _about(acae: ACAE) -> dict[str, Any]:
         "schema": SCHEMA,
         "formats": [_entry(card) for card in acae.joints.formats],
         "latents": acae.latents,
+        "held_out": list(acae.held_out),
         "certificate": acae.certificate,
     }
 

@@ -26,6 +26,8 @@ Tensors = dict[str, "torch.Tensor"]
 SAVE_EVERY, LOOK_EVERY = 5.0, 1.0
 #: Poses that are looked at for the progress bar.
 LOOKED_AT = 512
+#: What to do about a checkpoint that does not fit.
+MEND = "Remove it to begin anew."
 
 
 class Stage(Protocol):
@@ -63,7 +65,7 @@ class Run:
             if self._name != name:
                 return stage.weights  # an earlier stage than the one that was interrupted
             first, self._name = self._number, None
-            stage.restore(self._state)
+            self._restore(stage)
         saved = looked = time.monotonic()
         with tqdm(total=stage.rounds, initial=first, desc=name, disable=None if self.progress else True) as bar:
             for number in range(first, stage.rounds):
@@ -85,6 +87,8 @@ class Run:
 
     def finish(self) -> None:
         """Remove the checkpoint."""
+        if self._name is not None:
+            raise FileFormatError(f"the checkpoint {self.checkpoint}", got=f"no stage {self._name!r}", mend=MEND)
         if self.checkpoint:
             self.checkpoint.unlink(missing_ok=True)
 
@@ -98,6 +102,12 @@ class Run:
             loss = self.objective.data(encoder, decoder, some) + self.objective.penalty(encoder, decoder)
             negative = [float(-W.clamp(max=0).sum() / W.abs().sum()) for W in (encoder, decoder)]
         return f"loss {1000 * loss:.2f} mm, off {1000 * off:.1f} mm, negative {negative[0]:.1%} / {negative[1]:.1%}"
+
+    def _restore(self, stage: Stage) -> None:
+        try:
+            stage.restore(self._state)
+        except (KeyError, IndexError, ValueError, RuntimeError) as error:
+            raise FileFormatError(f"the checkpoint {self.checkpoint} cannot be read", got=error, mend=MEND) from error
 
     def _save(self, path: Path, name: str, number: int, state: Tensors) -> None:
         from safetensors.torch import save_file
@@ -113,22 +123,22 @@ class Run:
             return None, 0, {}
         from safetensors import SafetensorError, safe_open
 
-        mend = "Remove it to begin anew."
         try:
             with safe_open(self.checkpoint, framework="pt") as file:
                 about = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             name, number, identity = about["stage"], int(about["number"]), about["identity"]
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise FileFormatError(f"the checkpoint {self.checkpoint} cannot be read", got=error, mend=mend) from error
+            raise FileFormatError(f"the checkpoint {self.checkpoint} cannot be read", got=error, mend=MEND) from error
         if identity != self.identity:
-            raise InputError(f"the checkpoint {self.checkpoint} is of a fit with other poses or settings", mend=mend)
+            raise InputError(f"the checkpoint {self.checkpoint} is of a fit with other poses or settings", mend=MEND)
         return name, number, state
 
 
 def _identity(objective: Objective, settings: Any) -> str:
-    """What tells a fit from another: its settings and its poses."""
+    """What tells a fit from another: its settings, its poses, and what each joint counts and mirrors."""
     points = objective.points
-    some = points[:: max(len(points) // 100, 1)].cpu().numpy()
-    content = json.dumps([str(settings), list(points.shape)]).encode() + np.ascontiguousarray(some).tobytes()
-    return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(json.dumps([str(settings), list(points.shape)]).encode())
+    for tensor in (points[:: max(len(points) // 100, 1)], objective.weight, objective.mirror):
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return digest.hexdigest()
