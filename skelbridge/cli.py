@@ -72,13 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
 
     build = commands.add_parser(
-        "build-bridge", help="build the moment matrix from motions and random poses (needs [body])"
+        "build-bridge", help="build moments and latent keypoints from motions and random poses (needs [body,fit])"
     )
     build.add_argument("--motions", type=Path, nargs="*", default=[], help="BVH or ASF/AMC files, or folders of them")
     build.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="clips to leave out, by file name")
     build.add_argument("--bodies", type=int, default=40_000, help="how many bodies (default 40,000)")
     build.add_argument("--random-share", type=float, default=0.3, help="share of random poses (default 0.3)")
     build.add_argument("--seed", type=int, default=0)
+    build.add_argument(
+        "--latents", default="80,16", metavar="SIDED,CENTRAL", help="how many latent keypoints (default 80,16)"
+    )
+    build.add_argument("--l1", type=float, default=1.2, help="price of weights (default 1.2)")
     build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
     build.set_defaults(run=_build_bridge)
 
@@ -238,22 +242,19 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _build_bridge(options: argparse.Namespace) -> None:
-    from skelbridge.body.build import build_bridge
+    from skelbridge.body.build import build_acae, build_bridge
     from skelbridge.bridge.file import SHIPPED
 
-    out = options.out or SHIPPED
-    bridge = build_bridge(
-        options.motions,
-        bodies=options.bodies,
-        random_share=options.random_share,
-        seed=options.seed,
-        exclude=options.exclude,
-    )
+    out, latents = options.out or SHIPPED, _numbers("--latents", options.latents, int)
+    chosen = {name: getattr(options, name) for name in ("random_share", "seed", "exclude")}
+    bridge = build_bridge(options.motions, bodies=options.bodies, **chosen)
     bridge.save(out)
-    certificate = bridge.certificate
-    print(
-        f"{out}: {certificate['bodies']} bodies, {len(certificate['motions'])} clips, {len(bridge.moments)} landmarks"
-    )
+    clips = len(bridge.certificate["motions"])
+    print(f"{out}: {options.bodies} bodies, {clips} clips, {len(bridge.moments)} landmarks")
+    half = max(options.bodies // 2, 1)
+    acae = build_acae(options.motions, bodies=half, latents=latents, l1=options.l1, **chosen)
+    acae.save(out)
+    print(f"{out}: {acae}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:

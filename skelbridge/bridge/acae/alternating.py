@@ -32,8 +32,8 @@ STEPS = 10
 RHO, WORSE, STIFFER = 0.016, 1.3, 4.0
 #: Rounds, and weights below which the sparse copies hold only what ADMM leaves of zeros.
 ROUNDS, DUST = 100, 1e-3
-#: At first the price of weights is higher by this factor, which drives the latents out; it falls to one.
-PRICE_AT_FIRST, FALLS_UNTIL = 2.0, 0.7
+#: Steps of the decoder before the first round: from a decoder that is not its best, the encoder would run away.
+WARM_UP = 100
 
 
 @dataclass
@@ -137,17 +137,20 @@ class Alternating:
 
     def step(self, number: int) -> None:
         """One round: the decoder, then the encoder."""
-        self._step_back_if_worse()
         o = self.objective
-        factor = PRICE_AT_FIRST ** max(0.0, 1 - number / (FALLS_UNTIL * self.rounds))
-        enc_price, dec_price = (price * factor for price in o.prices)
-        latents = self.encoder.affine @ self.V
-        stiffness = o.stiffness((self.decoder.affine @ latents - self.V).norm(dim=1))
-        improve_decoder(self.decoder, self.V, latents, dec_price / stiffness, self.penalty)
-        self.decoder.tie(o.mirror, o.latent_mirror)
+        self._step_back_if_worse()
+        stiffness = self._improve_decoder(WARM_UP if number == 0 else STEPS)
         weighted = stiffness * o.weight.double()
-        improve_encoder(self.encoder, self.V, self.decoder.affine, weighted, enc_price, self.penalty)
+        improve_encoder(self.encoder, self.V, self.decoder.affine, weighted, o.prices[0], self.penalty)
         self.encoder.tie(o.latent_mirror, o.mirror)
+
+    def _improve_decoder(self, steps: int) -> torch.Tensor:
+        """Improve the decoder; the joints' stiffness before that, (K,)."""
+        o, latents = self.objective, self.encoder.affine @ self.V
+        stiffness = o.stiffness((self.decoder.affine @ latents - self.V).norm(dim=1))
+        improve_decoder(self.decoder, self.V, latents, o.prices[1] / stiffness, self.penalty, steps)
+        self.decoder.tie(o.mirror, o.latent_mirror)
+        return stiffness
 
     def _step_back_if_worse(self) -> None:
         value = self._value()

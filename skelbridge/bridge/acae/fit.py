@@ -27,8 +27,8 @@ from skelbridge.bridge.acae.latents import average_body, named, oriented
 from skelbridge.bridge.acae.model import ACAE
 from skelbridge.bridge.acae.objective import Loss, Objective, check_in_front
 from skelbridge.bridge.acae.places import Places
-from skelbridge.bridge.acae.run import Run
-from skelbridge.bridge.acae.sample import Sample, gather
+from skelbridge.bridge.acae.run import Run, one_thread
+from skelbridge.bridge.acae.sample import SAMPLE, Sample, gather
 from skelbridge.bridge.acae.start import greedy_start
 from skelbridge.errors import InputError, need
 from skelbridge.skeletons import Skeleton
@@ -41,7 +41,7 @@ else:
 Array = NDArray[np.float64]
 Solver = Literal["alternating", "adam", "cvxpy"]
 
-#: Passes of descent over the poses, and those of the refit after pruning, with its step size.
+#: Passes of descent over SAMPLE poses (more over fewer), and those of the refit, with its step size.
 EPOCHS, REFIT_EPOCHS, REFIT_RATE = 2.0, 1.0, 3e-4
 
 
@@ -156,9 +156,10 @@ def _objective(places: Places, importance: Any, settings: Settings, device: str)
     return replace(plain, weight=weight, count=float(counts.sum()))
 
 
+@one_thread()
 def _solve(objective: Objective, settings: Settings, run: Run) -> tuple[Weights, Weights]:
     """The start and the result, each an encoder (L, K) and a decoder (K, L)."""
-    V = factor(objective.moments())
+    V, passes = factor(objective.moments()), max(SAMPLE / len(objective.points), 1.0)
     start = greedy_start(objective, V, settings.latents[0] // 2)
     if settings.solver == "adam":
         found = run.stage("the paper's recipe", Recipe(objective, seed=settings.seed))
@@ -166,11 +167,11 @@ def _solve(objective: Objective, settings: Settings, run: Run) -> tuple[Weights,
         found = run.stage("exact half-steps", Exact(objective, *start))
     else:
         found = run.stage("alternating", Alternating(objective, V, *start))
-        found = run.stage("descent", Descent(objective, *found, epochs=EPOCHS, seed=settings.seed))
+        found = run.stage("descent", Descent(objective, *found, epochs=EPOCHS * passes, seed=settings.seed))
     if settings.prune:
         kept = [_without_small(W, settings.prune) for W in found]
         found = run.stage(
-            "refit", Descent(objective, *kept, epochs=REFIT_EPOCHS, seed=settings.seed + 1, rate=REFIT_RATE)
+            "refit", Descent(objective, *kept, epochs=REFIT_EPOCHS * passes, seed=settings.seed + 1, rate=REFIT_RATE)
         )
     return start, found
 
@@ -216,7 +217,13 @@ def _in_double(objective: Objective, found: Weights) -> tuple[Array, Array]:
 
 
 def _add_single_markers(
-    rows: Array, joints: Joints, places: Places, encoder: Array, latent_mirror: NDArray[np.intp], sample: Sample, l1: float
+    rows: Array,
+    joints: Joints,
+    places: Places,
+    encoder: Array,
+    latent_mirror: NDArray[np.intp],
+    sample: Sample,
+    l1: float,
 ) -> None:
     """Fill in the decoder rows (J, L) of joints that have no mirror image, by lasso onto the latents."""
     some = np.linspace(0, len(places.points) - 1, min(len(places.points), 1000)).astype(int)
@@ -238,8 +245,8 @@ def _judged(
         return {}
     points, known = places.of_other(sample.held_out)
     V = factor(objective.moments()).cpu().numpy()
-    principal = (V / np.linalg.norm(V, axis=0))[:, ::-1][:, : objective.latents - 1]
-    principal = np.concatenate([principal, np.full((len(V), 1), len(V) ** -0.5)], axis=1)
+    principal = np.concatenate([np.ones((len(V), 1)), V[:, ::-1][:, : objective.latents - 1]], axis=1)
+    principal = np.linalg.qr(principal)[0]
     result = {}
     for name, (encoder, decoder) in {"error": found, "start": start, "floor": (principal.T, principal)}.items():
         distance = np.linalg.norm(decoder @ (encoder @ points) - points, axis=-1)

@@ -95,7 +95,7 @@ class ACAE:
 
     @cached_property
     def negative_mass(self) -> Rows:
-        """The absolute sum of the negative weights of each row: 0 is convex; the row's L1 norm is 1 + 2 times it (S6)."""
+        """The absolute sum of the negative weights of each row: 0 is convex; the row's L1 norm is 1 + 2 times it."""
         return Rows(*(-np.minimum(W, 0).sum(axis=1) for W in (self.encoder, self.decoder)))
 
     @cached_property
@@ -166,12 +166,22 @@ class ACAE:
 
 
 def _combine(weights: Array, points: Any, what: str) -> Any:
-    """weights (R, C) times points (..., C, D), in the points' kind and precision."""
+    """weights (R, C) times points (..., C, D), in the points' kind and precision; a NaN without weight is ignored."""
+    if not is_torch(points):
+        points = np.asarray(points)
     if points.ndim < 2 or points.shape[-2] != weights.shape[1]:
         expected = f"shape (..., {weights.shape[1]}, coordinates)"
         raise InputError(what, expected=expected, got=f"shape {tuple(points.shape)}")
     if is_torch(points):
         import torch
 
-        return torch.as_tensor(weights, dtype=points.dtype, device=points.device) @ points
-    return weights.astype(points.dtype, copy=False) @ points
+        W, unknown = torch.as_tensor(weights, dtype=points.dtype, device=points.device), points.isnan()
+        if not unknown.any():
+            return W @ points
+        reached = (W != 0).to(W) @ unknown.to(W) > 0
+        return (W @ points.masked_fill(unknown, 0)).masked_fill(reached, torch.nan)
+    points = points if points.dtype.kind == "f" else points.astype(np.float64)
+    used, unknown = weights.astype(points.dtype, copy=False), np.isnan(points)
+    if not unknown.any():
+        return used @ points
+    return np.where((used != 0).astype(used.dtype) @ unknown > 0, np.nan, used @ np.where(unknown, 0, points))

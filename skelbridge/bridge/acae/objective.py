@@ -117,9 +117,9 @@ class Objective:
         """Second moments of a coordinate, centred in each pose, (K, K) float64, m²: of projected points or in 3D."""
         total = torch.zeros(len(self.weight), len(self.weight), dtype=torch.float64, device=self.points.device)
         for part in self.points.split(1024):
-            X = flat(part, part) if self.projection else part
+            X = (flat(part, part) if self.projection else part).double()  # what is left to latents is small
             rows = (X - X.mean(dim=1, keepdim=True)).transpose(0, 1).reshape(len(self.weight), -1)
-            total += (rows @ rows.T).double()
+            total += rows @ rows.T
         coordinates = 2 if self.projection else 3
         total = (total + total.T) / (2 * len(self.points) * coordinates)
         return (total + total[self.mirror][:, self.mirror]) / 2

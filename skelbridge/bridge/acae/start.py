@@ -17,7 +17,7 @@ else:
 #: Steps of the decoder after each choice.
 STEPS = 20
 #: An error that is usual for a joint, a share of the joints' distance from the body's middle.
-TOLERABLE = 0.02
+TOLERABLE = 0.04
 
 
 def greedy_start(objective: Objective, V: torch.Tensor, pairs: int) -> tuple[torch.Tensor, torch.Tensor]:
