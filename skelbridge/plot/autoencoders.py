@@ -24,7 +24,7 @@ Order = NDArray[np.intp]
 
 _SIDES = ("left", "right", "centre")
 #: How many rows have names of their own; more are named by part of the body.
-_NAMED_ROWS = 140
+_NAMED_ROWS = 90
 #: Millimetres an inch of the bodies, and inches left of them; shades of errors, up to the 98th percentile.
 _SCALE, _BODIES, _ERROR_MAP = 320.0, 5.6, "YlOrRd"
 #: How many of the worst places are listed.

@@ -229,7 +229,13 @@ def _list_sources(
     lines = [(f"{row[i]:+.2f}".replace("-", "−"), merged.label(i), row[i] > 0) for i in shown]
     if rest:
         total = sum(row[i] for i in rest)
-        lines.append((f"{total:+.2f}".replace("-", "−"), f"{len(rest)} more places together", total > 0))
+        lines.append(
+            (
+                f"{total:+.2f}".replace("-", "−"),
+                f"{len(rest)} more places together" if len(rest) > 1 else "one more place",
+                total > 0,
+            )
+        )
     for line, (weight, text, positive) in enumerate(lines):
         y = (corner[1] + top - 0.15 * line) / height
         shade = SIGN_COLOURS["positive" if positive else "negative"]
