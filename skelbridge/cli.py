@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--noise", type=float, default=5.0, help="expected input error, mm on a body of 1.7 m (default 5)"
     )
     turn.add_argument("--max-error", type=float, default=75.0, help="joints expected to be worse are left out, mm")
+    turn.add_argument("--via", choices=["latents"], help="go through the latent keypoints, the same for all targets")
     turn.add_argument("--fps", type=float, help="frames a second, where the file does not say it")
     turn.add_argument("--partial", action="store_true", help="read what is there of a file that was cut off")
     turn.add_argument("--report", action="store_true", help="print every joint with its expected error and sources")
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("source")
     explain.add_argument("target")
     explain.add_argument("--side", choices=["left", "right"])
+    explain.add_argument("--via", choices=["latents"], help="go through the latent keypoints")
     explain.add_argument(
         "--png", type=Path, help="also save the weights and both skeletons as a picture (needs [plot])"
     )
@@ -196,9 +198,8 @@ def _convert(options: argparse.Namespace) -> None:
     write = writer_for(options.output)  # before the work: a wrong suffix is known at once
     extra: dict[str, Any] = {"partial": True} if options.partial else {}
     poses = read(options.input, format=options.source, fps=options.fps, **extra)
-    converter = Converter(
-        poses.skeleton, options.to, side=options.side, noise=options.noise, max_error=options.max_error
-    )
+    chosen = {name: getattr(options, name) for name in ("side", "noise", "max_error", "via")}
+    converter = Converter(poses.skeleton, options.to, **chosen)
     blocks = range(0, max(len(poses.points), 1), _BLOCK)
     done = []
     for start in tqdm(blocks, unit="block", disable=None if len(blocks) > 1 else True, leave=False):
@@ -234,7 +235,7 @@ def _summary(converter: Converter) -> str:
 def _explain(options: argparse.Namespace) -> None:
     from skelbridge.convert import Converter
 
-    converter = Converter(options.source, options.target, side=options.side)
+    converter = Converter(options.source, options.target, side=options.side, via=options.via)
     print(converter.report())
     if options.png:
         converter.plot().savefig(options.png)
