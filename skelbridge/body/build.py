@@ -72,7 +72,7 @@ def build_acae(
     exclude: Iterable[str] = (),
     progress: bool = True,
 ) -> ACAE:
-    """Fit the autoencoder over all formats of the registry on virtual bodies, other ones than the bridge's of that seed.
+    """Fit the autoencoder over all formats of the registry on virtual bodies, not those of the bridge of that seed.
 
     Parameters and errors are those of `build_bridge` and of `skelbridge.bridge.acae.fit_acae`.
     """

@@ -42,4 +42,6 @@ class HubRelation(Relation):
 
     def updated(self, *_: object) -> Relation:
         """A relation through latents does not learn from pairs."""
-        raise InputError("fitting a conversion through latents", mend="Fit a direct one (via=None), or attach the format.")
+        raise InputError(
+            "fitting a conversion through latents", mend="Fit a direct one (via=None), or attach the format."
+        )

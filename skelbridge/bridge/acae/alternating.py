@@ -1,7 +1,7 @@
 """Alternating convex steps on the moments: decoder and encoder in turn, each by a few steps of ADMM.
 
-With V Vᵀ the moments of the K joints, Q = E V the latents, a_j the weight of joint j and c_j its stiffness (how fast its
-loss grows with its squared error), both half-steps are quadratic with an L1 price and rows that sum to one:
+With V Vᵀ the moments of the K joints, Q = E V the latents, a_j the weight of joint j and c_j its stiffness (how fast
+its loss grows with its squared error), both half-steps are quadratic with an L1 price and rows that sum to one:
 
     decoder   min  Σ_j a_j (c_j / 2 |D_j Q - V_j|² + price |D_j|₁)
     encoder   min  Σ_j a_j  c_j / 2 |D_j E V - V_j|² + price |E|₁

@@ -35,8 +35,8 @@ def divided(weights: torch.Tensor) -> torch.Tensor:
 class Descent:
     """Adam on the weights that are not zero, in the hyperplane of rows that sum to one.
 
-    That is the plain gradient without its mean over each row: nothing is divided, and symmetry is kept by averaging with
-    the mirror image. The state can be stopped and gone on with: steps draw their poses from seed and epoch alone.
+    That is the plain gradient without its mean over each row: nothing is divided, and symmetry is kept by averaging
+    with the mirror image. The state can be stopped and gone on with: steps draw their poses from seed and epoch alone.
     """
 
     def __init__(
@@ -83,8 +83,11 @@ class Recipe:
         L, K = objective.latents, len(objective.weight)
         random = [torch.rand(shape, generator=generator) * 1.1 - 0.1 for shape in ((L, K), (K, L))]
         points, (latent, joint) = objective.points, (objective.latent_mirror, objective.mirror)
-        drawn = [W.to(points.device, points.dtype) for W in random]
-        self.free = [_mirrored(W, *maps).requires_grad_() for W, maps in zip(drawn, ((latent, joint), (joint, latent)))]
+        maps = (latent, joint), (joint, latent)
+        self.free = [
+            _mirrored(W.to(points.device, points.dtype), *both).requires_grad_()
+            for W, both in zip(random, maps, strict=True)
+        ]
         self.optimizer = torch.optim.Adam(self.free, eps=1e-7)
         self.draw = Draw(len(points), batch, seed, points.device)
         self.rounds = max(round(epochs * self.draw.steps), 1)

@@ -3,9 +3,9 @@
 >>> acae = fit_acae(poses, ["coco_17", "h36m_17", "smpl_24"], latents=(16, 4))
 >>> print(acae.report())
 
-A fit goes through stages: joints are chosen as the first latents (`start`), decoder and encoder improved in turn on the
-poses' moments (`alternating`), then both on the objective itself (`descent`); small weights are pruned and the rest fitted
-once more. Everything but the order in which poses are drawn is deterministic.
+A fit goes through stages: joints are chosen as the first latents (`start`), decoder and encoder improved in turn on
+the poses' moments (`alternating`), then both on the objective itself (`descent`); small weights are pruned and the rest
+fitted once more. Everything but the order in which poses are drawn is deterministic.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def fit_acae(
 
     Parameters
     ----------
-    poses: (N, J, 3) mm, numpy or torch, or an iterator of such blocks (read once, in bounded memory); the columns are the
-        formats' joints side by side; NaN where missing.
+    poses: (N, J, 3) mm, numpy or torch, or an iterator of such blocks (read once, in bounded memory); the columns are
+        the formats' joints side by side; NaN where missing.
     joints: the formats, as ids, cards or `Joints`.
     latents: how many sided latents (half of them left) and how many central ones.
     l1: the price of absolute weights, of encoder and decoder, or one for both: the higher, the nearer to convex. The
@@ -110,8 +110,8 @@ def fit_acae(
         twice `delta`).
     importance: "places" counts joints within 30 mm of each other once, so that faces and hands do not drown the body;
         "joints" counts each once; or a number for each joint, (J,).
-    solver: "alternating", convex steps on moments and then descent; "adam", the paper's recipe; "cvxpy", exact half-steps
-        (for small problems, as a reference).
+    solver: "alternating", convex steps on moments and then descent; "adam", the paper's recipe; "cvxpy", exact
+        half-steps (for small problems, as a reference).
     prune: weights below this become zero, and the others are fitted again; 0 keeps all.
     held_out: the share of poses, the last ones, by which the result is judged.
     sample: how many poses are used at most, drawn evenly from all (default 20,000, in at most a gibibyte).
@@ -238,8 +238,8 @@ def _judged(
 ) -> dict[str, Array]:
     """The mean distance of each joint from its reconstruction on held-out poses, (J,) mm, and of the baselines.
 
-    start: near-convex combinations of as many of the joints themselves; floor: the best affine map of that rank (principal
-    components), which is dense and not convex.
+    start: near-convex combinations of as many of the joints themselves; floor: the best affine map of that rank
+    (principal components), which is dense and not convex.
     """
     if not len(sample.held_out):
         return {}
