@@ -95,8 +95,7 @@ def _name_beside(axes: Axes, seen: Floats, texts: Sequence[str], side: str) -> N
     (low, high), right = axes.get_ylim(), axes.get_xlim()[1]
     spacing = min((high - low) / len(texts), 46.0)
     order = sorted(range(len(texts)), key=lambda i: (-seen[i, 1], -seen[i, 0]))
-    lines = _spread(-seen[order, 1], spacing)
-    lines += np.clip(-high + spacing / 2 - lines[0], 0, None) - np.clip(lines[-1] + low + spacing / 2, 0, None)
+    lines = _spread(-seen[order, 1], spacing, (-high, -low))
     size = float(np.clip(spacing / _SCALE * 72 * 0.85, 3.5, 7.5))
     for i, y in zip(order, -lines, strict=True):
         x = (seen[i, 0], right - 12, right + 15)
@@ -104,20 +103,21 @@ def _name_beside(axes: Axes, seen: Floats, texts: Sequence[str], side: str) -> N
         axes.text(right + 25, y, texts[i], fontsize=size, color=COLOURS[side], va="center_baseline", gid="names")
 
 
-def _spread(wanted: Floats, spacing: float) -> Floats:
-    """The places nearest to the `wanted` ones (N,), ascending, that are `spacing` apart (least squares).
+def _spread(wanted: Floats, spacing: float, within: tuple[float, float]) -> Floats:
+    """The places nearest to the `wanted` ones (N,), ascending, that are `spacing` apart and have room (least squares).
 
     Neighbours that are too near are pooled, as in isotonic regression.
     """
+    steps = spacing * np.arange(len(wanted))
     pools: list[tuple[float, int]] = []
-    for value in wanted - spacing * np.arange(len(wanted)):
+    for value in wanted - steps:
         mean, count = float(value), 1
         while pools and pools[-1][0] > mean:
             before, many = pools.pop()
             mean, count = (mean * count + before * many) / (count + many), count + many
         pools.append((mean, count))
     means, counts = zip(*pools, strict=True)
-    return np.repeat(means, counts) + spacing * np.arange(len(wanted))
+    return np.clip(np.repeat(means, counts), within[0] + spacing / 2, within[1] - spacing / 2 - steps[-1]) + steps
 
 
 @styled
