@@ -12,6 +12,9 @@ from skelbridge.landmarks import landmarks, mirrored_name
 
 Array = NDArray[np.float64]
 
+#: A latent farther than this from its landmark, mm, is not at it.
+FAR = 100.0
+
 
 def average_body(joints: Joints, poses: Floats) -> Array:
     """The joints of the average body, (J, 3) mm: of the rest body where the formats say where their joints lie.
@@ -51,27 +54,32 @@ def oriented(encoder: Array, decoder: Array, pairs: int, mean_pose: Array) -> tu
 def named(latents: Array, pairs: int, joints: Joints, mean_pose: Array) -> tuple[str, ...]:
     """A name for each latent (L, 3) mm: of the nearest landmark, no two the same, left and right ones mirrored.
 
-    Without placements the joints of the formats stand in for the landmarks. A latent may lie well outside the body.
+    One that is FAR from its landmark says in which direction: "below_crotch". Without placements the joints of the
+    formats stand in for the landmarks.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if joints.placed:
         names, points = landmarks().names, rest_body().landmarks
     else:
         names, points = tuple(name.rpartition("/")[2] for name in joints.names), mean_pose
-    side = np.array([mirrored_name(name) == name for name in names])
     left = np.array([name.startswith("left_") for name in names])
-    result = [""] * len(latents)
-    for rows, allowed in ((np.arange(pairs), left), (np.arange(2 * pairs, len(latents)), side)):
-        unique = {names[i]: i for i in np.flatnonzero(allowed)}
-        candidates = list(unique.values())
-        distance = np.linalg.norm(latents[rows, None] - points[candidates][None], axis=-1)
-        chosen = dict(zip(*linear_sum_assignment(distance), strict=True)) if len(rows) else {}
-        for number, row in enumerate(rows.tolist()):
-            result[row] = names[candidates[chosen[number]]] if number in chosen else f"latent_{row}"
-    for row in range(pairs):
-        name = result[row]
-        result[row], result[pairs + row] = (
-            (name, mirrored_name(name)) if name.startswith("left_") else (f"left_{name}", f"right_{name}")
-        )
-    return tuple(result)
+    central = np.array([mirrored_name(name) == name for name in names])
+    lefts = _nearest(latents[:pairs], names, points, left)
+    lefts = [f"left_{name.removeprefix('left_')}" for name in lefts]
+    middles = _nearest(latents[2 * pairs :], names, points, central)
+    return (*lefts, *map(mirrored_name, lefts), *middles)
+
+
+def _nearest(latents: Array, names: tuple[str, ...], points: Array, allowed: NDArray[np.bool_]) -> list[str]:
+    """The names of the nearest of the allowed points, each used once; a number where there are too few."""
+    from scipy.optimize import linear_sum_assignment
+
+    unique = {names[i]: i for i in np.flatnonzero(allowed)}
+    position = np.array(list(unique.values()), dtype=np.intp)
+    distance = np.linalg.norm(latents[:, None] - points[position][None], axis=-1)
+    result = [f"latent_{number}" for number in range(len(latents))]
+    for number, candidate in zip(*linear_sum_assignment(distance), strict=True):
+        name, off = names[position[candidate]], latents[number] - points[position[candidate]]
+        axis = int(np.abs(off).argmax())
+        where = (("beside_", "beside_"), ("below_", "above_"), ("behind_", "before_"))[axis][int(off[axis] > 0)]
+        result[number] = where + name.removeprefix("left_") if distance[number, candidate] > FAR else name
+    return result
