@@ -35,7 +35,9 @@ def bodies(count, seed=0):
     rng = np.random.default_rng(seed)
     points = motion()[rng.integers(0, len(motion()), count)]
     points = np.where(rng.random((count, 1, 1)) < 0.5, points, mirrored(points))
-    slim = 1 + 0.05 * rng.normal(size=(count, 1, 3)) * np.cos(points[..., [1, 0, 1]] / rng.normal(600, 60, (count, 1, 1)))
+    slim = 1 + 0.05 * rng.normal(size=(count, 1, 3)) * np.cos(
+        points[..., [1, 0, 1]] / rng.normal(600, 60, (count, 1, 1))
+    )
     return np.einsum("nij,nlj->nli", turns(count, rng), (points - points.mean(axis=1, keepdims=True)) * slim)
 
 
@@ -43,4 +45,4 @@ def poses(formats, count, seed=0, depth=0.0):
     """Joints and poses (count, J, 3) mm float32; with a depth, that far in front of a camera that looks along z."""
     joints = Joints.of(formats)
     points = np.einsum("jl,nld->njd", joints.placement, bodies(count, seed), optimize=True)
-    return joints, (points + [0, 0, depth]).astype(np.float32)
+    return joints, (points + np.array([0, 0, depth])).astype(np.float32)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.bridge.acae.joints import NO_MIRROR, Joints
+from skelbridge.bridge.acae.missing import filled_in
 from skelbridge.bridge.acae.objective import importances
-from skelbridge.bridge.acae.sample import Floats, check_known, coincident, filled_in
+from skelbridge.bridge.acae.sample import Floats, check_known, coincident
 from skelbridge.errors import InputError
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The poses that a fit works on: checked, gathered from a stream of any length, held out, joined, filled in."""
+"""The poses that a fit works on: checked, gathered from a stream of any length, held out, joined."""
 
 from __future__ import annotations
 
@@ -119,41 +119,3 @@ def check_known(points: Floats, joints: Joints) -> None:
             expected="each two joints known together in some poses",
             mend="Fit on poses in which the formats meet; a format that meets only some can be attached later.",
         )
-
-
-def filled_in(points: Floats, rounds: int = 6, most: int = 120) -> Floats:
-    """The poses with what is missing filled in by its expectation (EM for probabilistic principal components).
-
-    A pose's coordinate axis is a vector over the joints with a mean that the pose itself tells and the covariance of
-    a few principal components, which are estimated from the filled poses in turn (Tipping and Bishop 1999).
-    """
-    missing = np.isnan(points[..., 0])
-    if not missing.any():
-        return points
-    centre = np.nanmean(points, axis=1, keepdims=True)
-    shape = np.nanmean(points - centre, axis=0)
-    filled = np.where(missing[..., None], shape + centre, points).astype(np.float32)
-    rows = np.flatnonzero(missing.any(axis=1))
-    for _ in range(rounds):
-        centred = filled - filled.mean(axis=1, keepdims=True)
-        flat = centred.transpose(0, 2, 1).reshape(-1, points.shape[1]).astype(np.float64)
-        values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
-        kept = values > max(values[-1] * 1e-7, 0)
-        kept[: max(len(values) - most, 0)] = False
-        noise = float(values[~kept].mean()) if (~kept).any() else 0.0
-        basis = np.concatenate([vectors[:, kept] * np.sqrt(values[kept]), np.full((len(values), 1), 1e4)], axis=1)
-        _expect(filled, missing, rows, basis, max(noise, float(values[-1]) * 1e-9))
-    return filled
-
-
-def _expect(filled: Floats, missing: NDArray[np.bool_], rows: NDArray[np.intp], basis: NDArray, noise: float) -> None:
-    """Replace what is missing by its expectation given the rest, in place: basis (J, R) has unit-variance factors."""
-    size = max(2**26 // basis.size, 1)
-    for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        known = (~missing[some]).astype(np.float64)
-        seen = np.nan_to_num(filled[some]).astype(np.float64) * known[..., None]
-        gram = np.einsum("nj,jr,js->nrs", known, basis, basis, optimize=True) + noise * np.eye(basis.shape[1])
-        factors = np.linalg.solve(gram, np.einsum("jr,njd->nrd", basis, seen, optimize=True))
-        estimate = np.einsum("jr,nrd->njd", basis, factors, optimize=True)
-        filled[some] = np.where(missing[some][..., None], estimate, filled[some])
