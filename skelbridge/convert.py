@@ -95,8 +95,8 @@ class Converter:
     max_error: a target joint whose expected error is larger comes back NaN, mm on a body of 1.7 m.
     placement: factor on the cards' placement uncertainties; 0 takes the placements as exact.
     bridge: the moments of bodies; the shipped ones by default.
-    via: "latents" converts through the shipped autoencoder's latent keypoints, an `ACAE` through its own; the default is
-        direct, which is more accurate. What is converted through latents into several formats agrees between them.
+    via: "latents" converts through the shipped autoencoder's latent keypoints, an `ACAE` through its own; the default
+        is direct, which is more accurate. What is converted through latents into several formats agrees between them.
 
     Raises UnknownNameError for an unknown format, InputError for a hand without a side or a senseless number.
     """

@@ -37,7 +37,7 @@ def test_it_runs_on_what_the_package_carries_without_torch_and_anny(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "heavy []" in run.stdout
     pictures = sorted(tmp_path.glob("*.png"))
-    assert {p.stem for p in pictures} == {"errors", "hip", "motion", "photograph", "weights"}
+    assert {p.stem for p in pictures} == {"errors", "hip", "latents", "motion", "photograph", "weights"}
     assert all(map(is_picture, pictures))
     assert all(str(path) in run.stdout for path in pictures)
     assert max(map(len, run.stdout.splitlines())) < 140
