@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-for package in ("nbformat", "nbclient", "ipykernel", "plotly", "matplotlib", "torch", "cvxpy"):
+nbformat = pytest.importorskip("nbformat", reason="reading notebooks needs nbformat: pip install skelbridge[test]")
+for package in ("nbclient", "ipykernel", "plotly", "matplotlib", "torch", "cvxpy"):
     pytest.importorskip(package, reason=f"the notebooks need {package}: pip install skelbridge[plot,fit,notebook,test]")
-
-import nbformat
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -279,7 +279,7 @@ def _hover(name: str, row: Floats, merged: MergedJoints) -> str:
     return "<br>".join([f"<b>{name}</b>", *(f"{row[i]:+.2f} {merged.label(i)}" for i in order)])
 
 
-def _plotly_body(graph: Any, cell: float = 28.0) -> Any:
+def _plotly_body(graph: Any, cell: float = 24.0) -> Any:
     """The rest body with the vertices of each cell of a grid joined, mm, which makes it light."""
     body = rest_body()
     _, group = np.unique(np.floor(body.vertices / cell), axis=0, return_inverse=True)
