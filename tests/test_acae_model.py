@@ -6,10 +6,11 @@ from acae_poses import FORMATS, poses, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="fitting needs torch (pip install skelbridge[fit])")
+pytest.importorskip("torch", reason="fitting needs torch (pip install skelbridge[fit])")
+import torch
 
-from skelbridge.bridge.acae import ACAE, Joints, fit_acae  # noqa: E402
-from skelbridge.errors import InputError  # noqa: E402
+from skelbridge.bridge.acae import ACAE, Joints, fit_acae
+from skelbridge.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -153,8 +153,8 @@ def _restore(free: list[torch.Tensor], optimizer: torch.optim.Optimizer, state: 
     moments: dict[int, dict[str, torch.Tensor]] = {0: {}, 1: {}}
     for name, value in state.items():
         first, _, part = name.partition(".")
-        if first == "free":
-            free[int(part)].data.copy_(value)
-        elif first.isdigit():
+        if first.isdigit():
             moments[int(first)][part] = value
+    for i, weights in enumerate(free):
+        weights.data.copy_(state[f"free.{i}"])
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -53,6 +53,7 @@ class Exact:
     """A stage of exact half-steps, the decoder and then the encoder, for small problems."""
 
     def __init__(self, objective: Objective, encoder: torch.Tensor, decoder: torch.Tensor, rounds: int = 3):
+        check_size(objective)
         self.objective, self.rounds = objective, rounds
         self.encoder, self.decoder = encoder, decoder
 
@@ -124,13 +125,7 @@ def exact_encoder(objective: Objective, decoder: torch.Tensor) -> torch.Tensor:
     points, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points, decoder))
     mirror, latent_mirror = objective.mirror.cpu().numpy(), objective.latent_mirror.cpu().numpy()
     L, K, weight = objective.latents, len(mirror), objective.weight.cpu().numpy().astype(np.float64)
-    entries = points.size * L * K
-    if objective.projection or objective.loss != "l1" or entries > MOST_ENTRIES:
-        raise InputError(
-            "an exact encoder step",
-            expected=f"3D errors, the loss 'l1', and joints² x coordinates x latents of at most {MOST_ENTRIES:g}",
-            got=f"projection={objective.projection}, {objective.loss!r}, {entries:g}", mend="Take fewer poses.",
-        )  # fmt: skip
+    check_size(objective)
     position = np.arange(L * K).reshape(L, K)
     image = position[latent_mirror][:, mirror]
     first, entry = np.unique(np.minimum(position, image), return_inverse=True)
@@ -144,6 +139,17 @@ def exact_encoder(objective: Objective, decoder: torch.Tensor) -> torch.Tensor:
     problem = cp.Problem(cp.Minimize(cp.sum(cp.abs(residual)) + price * cp.sum(cp.abs(E))), [cp.sum(E, axis=1) == 1])
     problem.solve(solver=cp.CLARABEL)
     return _like(E.value, decoder)
+
+
+def check_size(objective: Objective) -> None:
+    """InputError for a problem that an exact encoder step cannot take."""
+    entries = objective.points.numel() * objective.latents * len(objective.weight)
+    if objective.projection or objective.loss != "l1" or entries > MOST_ENTRIES:
+        raise InputError(
+            "an exact encoder step",
+            expected=f"3D errors, the loss 'l1', and joints² x coordinates x latents of at most {MOST_ENTRIES:g}",
+            got=f"projection={objective.projection}, {objective.loss!r}, {entries:g}", mend="Take fewer poses.",
+        )  # fmt: skip
 
 
 def _like(weights: Array, other: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,8 @@ class Run:
         first = 0
         if self._name is not None:
             if self._name != name:
-                return stage.weights  # an earlier stage than the one that was interrupted
+                encoder, decoder = stage.weights  # an earlier stage than the one that was interrupted
+                return encoder.detach(), decoder.detach()
             first, self._name = self._number, None
             self._restore(stage)
         saved = looked = time.monotonic()
