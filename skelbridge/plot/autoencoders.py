@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 
 from skelbridge.errors import InputError
 from skelbridge.plot.average import PARTS, Average, MergedJoints, latent_sides, short_name
-from skelbridge.plot.ink import COLOURS, FAINT, INK, QUIET, VIEWS, Floats, canvas, draw_body, heading, panel, styled
+from skelbridge.plot.ink import (
+    COLOURS,
+    ERROR_MAP,
+    FAINT,
+    INK,
+    QUIET,
+    VIEWS,
+    WEIGHT_MAP,
+    Floats,
+    canvas,
+    draw_body,
+    heading,
+    panel,
+    styled,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +39,8 @@ Order = NDArray[np.intp]
 _SIDES = ("left", "right", "centre")
 #: How many rows have names of their own; more are named by part of the body.
 _NAMED_ROWS = 90
-#: Millimetres an inch of the bodies, and inches left of them; shades of errors, up to the 98th percentile.
-_SCALE, _BODIES, _ERROR_MAP = 320.0, 5.6, "YlOrRd"
+#: Millimetres an inch of the bodies, and inches left of them.
+_SCALE, _BODIES = 320.0, 5.6
 #: How many of the worst places are listed.
 _WORST, _BAR = 14, "#7FB2D5"
 
@@ -104,7 +118,7 @@ def _draw_blocks(axes: Axes, matrix: Floats, rows: Sequence[_Block], columns: Se
     axes.spines[:].set(visible=True, color="#C4CAD2")
     # The root makes small weights visible.
     shown = np.ma.masked_equal(np.sign(matrix) * np.sqrt(np.abs(matrix)), 0)
-    image = axes.pcolormesh(shown, cmap="PRGn", vmin=-1, vmax=1, zorder=1, rasterized=True)
+    image = axes.pcolormesh(shown, cmap=WEIGHT_MAP, vmin=-1, vmax=1, zorder=1, rasterized=True)
     image.set_gid("weights")
     axes.set(xlim=(0, count[1]), ylim=(count[0], 0))
     for block in rows:
@@ -139,7 +153,7 @@ def _draw_key(figure: Figure, right: float) -> None:
     axes = panel(
         figure, (right - 0.36 * len(values), height - 0.42), np.zeros(2), np.array([0.36 * len(values), 0.2]), 1
     )
-    axes.pcolormesh([np.sign(values) * np.sqrt(np.abs(values))], cmap="PRGn", vmin=-1, vmax=1)
+    axes.pcolormesh([np.sign(values) * np.sqrt(np.abs(values))], cmap=WEIGHT_MAP, vmin=-1, vmax=1)
     axes.set(xlim=(0, len(values)), ylim=(0, 1))
     for column, value in enumerate(values):
         ink = "white" if abs(value) >= 0.5 else INK
@@ -260,7 +274,7 @@ def _error_bodies(figure: Figure, average: Average, error: Floats) -> None:
             draw_body(axes, view)
         seen = (average.joints @ view.T)[order]
         dots = axes.scatter(
-            seen[:, 0], seen[:, 1], c=error[order], cmap=_ERROR_MAP, vmin=0, vmax=limit, s=15, edgecolors="#6B7280",
+            seen[:, 0], seen[:, 1], c=error[order], cmap=ERROR_MAP, vmin=0, vmax=limit, s=15, edgecolors="#6B7280",
             linewidths=0.25, zorder=4,
         )  # fmt: skip
         dots.set_gid("errors")

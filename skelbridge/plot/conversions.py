@@ -15,6 +15,7 @@ from skelbridge.plot.ink import (
     INK,
     QUIET,
     VIEWS,
+    WEIGHT_MAP,
     Floats,
     body_box,
     canvas,
@@ -102,7 +103,7 @@ def _draw_matrix(axes: Axes, weights: Floats, converter: Converter, cell: float)
     axes.set_axis_on()
     axes.spines[:].set_color(FAINT)
     axes.pcolormesh(
-        np.arange(sources + 1), np.arange(targets + 1), image, cmap="PRGn", vmin=-1, vmax=1, zorder=1,
+        np.arange(sources + 1), np.arange(targets + 1), image, cmap=WEIGHT_MAP, vmin=-1, vmax=1, zorder=1,
         edgecolors=FAINT if cell > 0.1 else "none", linewidth=0.3,
     )  # fmt: skip
     axes.set(xlim=(0, sources), ylim=(targets, 0))

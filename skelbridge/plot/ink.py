@@ -32,6 +32,9 @@ CYCLE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B",
     "#56B4E9", "#7F3FBF", "#444B55", "#8FB339", "#A0522D",
 )  # fmt: skip
+#: Positive and negative weights; matplotlib's shades of weights from -1 to 1, and of errors.
+SIGN_COLOURS = {"positive": "#1B7837", "negative": "#762A83"}
+WEIGHT_MAP, ERROR_MAP = "PRGn", "YlOrRd"
 #: The kinds of joints as matplotlib's markers.
 KIND_MARKS: Mapping[str, str] = {
     "joint_center": "o", "surface": "s", "fingertip": "^", "marker": "D", "virtual": "P",
@@ -227,13 +230,15 @@ def save_small(figure: Figure, path: str | Path, dpi: float = 100.0) -> None:
 
 
 def _palette() -> list[int]:
-    """Greys, and the house colours as they thin out on them, as red, green, blue from 0 to 255."""
+    """Greys, house colours as they thin out on them, and shades of weights and errors: red, green, blue to 255."""
     rgb = need("matplotlib.colors", "plot").to_rgb
     greys = np.concatenate([[0.3, 0.4, 0.5], np.linspace(0.58, 1, 22)])[:, None] * [0.99, 0.995, 1.0]
     thin = [
         t * np.array(rgb(colour)) + (1 - t) * 0.92
-        for colour in (*COLOURS.values(), INK, *CYCLE)
+        for colour in (*COLOURS.values(), INK, *CYCLE, *SIGN_COLOURS.values())
         for t in (0.2, 0.35, 0.5, 0.7, 0.85, 1)
     ]
+    maps = need("matplotlib", "plot").colormaps
+    shades = [maps[WEIGHT_MAP](np.linspace(0, 1, 33))[:, :3], maps[ERROR_MAP](np.linspace(0, 1, 24))[:, :3]]
     white = np.ones((1, 3))
-    return [int(value) for value in np.round(255 * np.concatenate([white, greys, thin])).ravel()]
+    return [int(value) for value in np.round(255 * np.concatenate([white, greys, thin, *shades])).ravel()]

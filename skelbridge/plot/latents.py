@@ -16,6 +16,7 @@ from skelbridge.plot.ink import (
     FAINT,
     INK,
     QUIET,
+    SIGN_COLOURS,
     VIEWS,
     Floats,
     box,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Millimetres an inch of the whole body; inches for a column of names, and above the drawings.
 _SCALE, _NAMES, _TOP = 320.0, 1.75, 0.95
-#: Positive and negative weights, as in the pictures of conversions.
-SIGN_COLOURS = {"positive": "#1B7837", "negative": "#762A83"}
 #: Sources of a latent that are listed at most; square points of a disc of weight one; millimetres shown at least.
 _LISTED, _AREA, _NARROWEST = 7, 330.0, 330.0
 #: Smaller weights have no number beside their disc; inches of a view of the sources.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skelbridge.errors import InputError, need
-from skelbridge.plot.ink import canvas, heading, styled
+from skelbridge.errors import InputError
+from skelbridge.plot.ink import CYCLE, canvas, heading, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +18,8 @@ Row = Mapping[str, Any]
 
 _NEEDED = ("l1", "latents", "error_mm", "negative_encoder", "negative_decoder")
 _MARK = "#D55E00"
-#: Shades of lines, from few latents or a low price to many or a high one.
-_SHADES = "viridis_r"
+#: Colours of lines, which a small picture keeps.
+_SHADES = [colour for colour in CYCLE if colour != _MARK]
 
 
 @styled
@@ -72,11 +72,11 @@ def _lines(
 ) -> None:
     """One line for each value of `along`; floors dashed, encoders' negative share full, decoders' dotted."""
     values = sorted({along(row) for row in table})
-    shades = need("matplotlib", "plot").colormaps[_SHADES](np.linspace(0.15, 0.95, len(values)))
-    for value, shade in zip(values, shades, strict=True):
+    for number, value in enumerate(values):
+        shade = _SHADES[number % len(_SHADES)]
         rows = sorted((row for row in table if along(row) == value), key=across)
         x = [across(row) for row in rows]
-        style = {"color": shade, "markersize": 4, "linewidth": 1.5}
+        style: dict[str, Any] = {"color": shade, "markersize": 4, "linewidth": 1.5}
         axes[0].plot(x, [row["error_mm"] for row in rows], "o-", label=word.format(value), **style)
         axes[0].plot(x, [row.get("floor_mm", np.nan) for row in rows], "--", color=shade, linewidth=0.9)
         axes[1].plot(x, [100 * row["negative_encoder"] for row in rows], "o-", **style)
