@@ -41,6 +41,10 @@ def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l
     latents = given if given.shape[1:] == (len(acae.latents), 3) else acae.encode(given)
     if goal.shape != (len(latents), len(card), 3):
         raise InputError(f"points of {card}", expected=f"shape ({len(latents)}, {len(card)}, 3)", got=goal.shape)
+    if np.isinf(goal).any() or np.isinf(latents).any():
+        raise InputError(f"poses to attach {card}", expected="finite numbers, NaN where missing", got="an infinity")
+    if l1 is not None and not l1 >= 0:
+        raise InputError("l1", expected="a price of 0 or more", got=l1)
     few = _known(latents, goal).sum(axis=0) < LEAST_POSES
     if few.any():
         names = ", ".join(card.names[i] for i in np.flatnonzero(few)[:5])

@@ -37,6 +37,9 @@ class Joints:
         if not ids or len(set(ids)) < len(ids):
             twice = sorted({name for name in ids if ids.count(name) > 1})
             raise InputError("joints", expected="one or more formats, each once", got=twice or "none")
+        for card in cards:
+            if card.one_hand and card.side is None:
+                raise InputError(f"the format {card} is of one hand", expected="its side", mend=f"Say {card}:left.")
         return cls(cards)
 
     @classmethod
