@@ -10,7 +10,8 @@ fitted once more. Everything but the order in which poses are drawn is determini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +42,8 @@ else:
 Array = NDArray[np.float64]
 Solver = Literal["alternating", "adam", "cvxpy"]
 
+#: Fewer weights than this are fitted by one thread.
+FEW_WEIGHTS = 50_000
 #: Passes of descent over SAMPLE poses (more over fewer), and those of the refit, with its step size.
 EPOCHS, REFIT_EPOCHS, REFIT_RATE = 2.0, 1.0, 3e-4
 
@@ -130,11 +133,24 @@ def fit_acae(
         check_in_front(gathered.fit)
     places = Places.of(gathered.fit, joints)
     places.check_latents(latents)
-    objective = _objective(places, importance, settings, where)
-    run = Run(objective, settings, checkpoint, progress)
-    start, found = _solve(objective, settings, run)
-    run.finish()
-    return _finished(joints, places, settings, gathered, objective, start, found)
+    with _threads(len(places) * sum(latents)):
+        objective = _objective(places, importance, settings, where)
+        run = Run(objective, settings, checkpoint, progress)
+        start, found = _solve(objective, settings, run)
+        run.finish()
+        return _finished(joints, places, settings, gathered, objective, start, found)
+
+
+@contextmanager
+def _threads(weights: int) -> Iterator[None]:
+    """One thread for small products: several would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    if weights < FEW_WEIGHTS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _objective(places: Places, importance: Any, settings: Settings, device: str) -> Objective:
