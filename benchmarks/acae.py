@@ -20,7 +20,7 @@ import torch
 from benchmarks.acae_poses import Bodies, before_camera
 from benchmarks.acae_race import FORMATS, fitted, plot_race, race, table
 from benchmarks.acae_scale import measured
-from benchmarks.acae_sweep import by_kind, exact_steps, grid, tradeoff
+from benchmarks.acae_sweep import by_kind, exact_steps, grid, shipped, tradeoff
 from benchmarks.fidelity import folder_from_environment
 from benchmarks.report import ROOT, printed, write_block
 from skelbridge.bridge.acae import Joints
@@ -44,10 +44,11 @@ def sweep(bodies: Bodies, write: bool) -> Iterator[str]:
     """Price and number of latents."""
     result = grid(bodies)
     yield from tradeoff(result)
+    yield from shipped()
     yield from by_kind(result)
     yield from exact_steps(bodies)
     if write:
-        save_small(plot_tradeoff(result.rows()), IMAGES / "acae_tradeoff.png")
+        plot_tradeoff(result.rows()).savefig(IMAGES / "acae_tradeoff.png", dpi=100)
 
 
 def scale(bodies: Bodies, write: bool) -> Iterator[str]:

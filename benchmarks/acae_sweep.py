@@ -10,14 +10,16 @@ import numpy as np
 
 from benchmarks.acae_poses import Bodies, Floats, before_camera
 from benchmarks.acae_race import Weights, watching
-from skelbridge.bridge.acae import ACAE, Joints, fit_acae
+from skelbridge.bridge.acae import ACAE, Joints, fit_acae, shipped_acae
 from skelbridge.bridge.acae.exact import exact_decoder, exact_encoder
 from skelbridge.bridge.acae.objective import Objective
 
-#: The grid, and the fit that is shipped; poses to fit each on.
-PRICES = (0.1, 0.3, 0.6, 1.0, 2.0)
+Latents = tuple[int, int]
+Price = float | tuple[float, float]
+
+#: The grid, to which the price and the number of the shipped one are added; poses to fit each on.
+PRICES: tuple[Price, ...] = (0.2, 0.6, 1.2, 2.0)
 LATENTS = ((20, 4), (40, 8), (80, 16))
-CHOSEN: tuple[tuple[int, int], float | tuple[float, float]] = ((40, 8), 0.6)
 FITTED_ON = 4_000
 
 #: The small set for exact steps: formats, latents, price (as much a latent as 0.6 for 48) and poses.
@@ -26,19 +28,15 @@ EXACT_FORMATS, EXACT_LATENTS, EXACT_L1, EXACT_POSES = ("coco_17", "h36m_17"), (8
 
 @dataclass(frozen=True)
 class Grid:
-    """Fits by latents and price."""
+    """Fits by latents and price; chosen are those of the shipped one."""
 
     joints: Joints
-    fits: dict[tuple[tuple[int, int], Any], ACAE]
+    fits: dict[tuple[Latents, Price], ACAE]
+    chosen: tuple[Latents, Price]
 
-    @property
-    def chosen(self) -> ACAE:
-        """The one that is shipped."""
-        return self.fits[CHOSEN]
-
-    def along_prices(self) -> dict[Any, ACAE]:
+    def along_prices(self) -> dict[Price, ACAE]:
         """The fits with as many latents as the shipped one, by price."""
-        return {price: acae for (latents, price), acae in self.fits.items() if latents == CHOSEN[0]}
+        return {price: acae for (latents, price), acae in self.fits.items() if latents == self.chosen[0]}
 
     def rows(self) -> list[dict[str, Any]]:
         """For `skelbridge.plot.plot_tradeoff`."""
@@ -46,7 +44,7 @@ class Grid:
             {
                 "l1": price, "latents": latents, "error_mm": mean(acae), "floor_mm": mean(acae, "floor"),
                 "negative_encoder": acae.negative_share()[0], "negative_decoder": acae.negative_share()[1],
-                "chosen": (latents, price) == CHOSEN,
+                "chosen": (latents, price) == self.chosen,
             }
             for (latents, price), acae in self.fits.items()
         ]  # fmt: skip
@@ -60,20 +58,30 @@ def mean(acae: ACAE, what: str = "error", chosen: Any = slice(None)) -> float:
 
 def grid(bodies: Bodies) -> Grid:
     """Fit all joints of the registry with every price and number of latents, 3D errors, places counted once."""
-    joints, fits = Joints.registry(), {}
-    landmarks = np.concatenate([bodies.fit[:FITTED_ON], bodies.judge])
-    poses = before_camera(landmarks, joints)
+    joints, chosen = Joints.registry(), as_shipped()
+    poses = before_camera(np.concatenate([bodies.fit[:FITTED_ON], bodies.judge]), joints)
+    share = len(bodies.judge) / len(poses)
     points = [(latents, price) for latents in LATENTS for price in PRICES]
-    for latents, price in [*points, *([] if CHOSEN in points else [CHOSEN])]:
-        fits[latents, price] = fit_acae(
-            poses, joints, latents, l1=price, held_out=len(bodies.judge) / len(poses), sample=len(poses)
-        )
-    return Grid(joints, fits)
+    return Grid(
+        joints,
+        {
+            (latents, price): fit_acae(poses, joints, latents, l1=price, held_out=share, sample=len(poses))
+            for latents, price in dict.fromkeys([*points, chosen])
+        },
+        chosen,
+    )
+
+
+def as_shipped() -> tuple[Latents, Price]:
+    """Latents and price of the shipped autoencoder."""
+    about = shipped_acae().certificate
+    (sided, central), (encoder, decoder) = about["latents"], about["l1"]
+    return (sided, central), encoder if encoder == decoder else (encoder, decoder)
 
 
 def tradeoff(result: Grid) -> Iterator[str]:
     """Error and weights over the grid."""
-    about = result.chosen.certificate
+    about = result.fits[result.chosen].certificate
     yield (
         f"{len(result.joints):,} joints of {len(result.joints.formats)} formats ({about['places']} places), fitted on "
         f"{about['fitted_on']:,} poses, judged by {about['judged_on']:,} of other clips. Mean distance from the "
@@ -89,15 +97,28 @@ def tradeoff(result: Grid) -> Iterator[str]:
         errors = " | ".join(f"{mean(acae, what):.1f}" for what in ("error", "start", "floor"))
         negative = " | ".join(f"{share:.1%}" for share in acae.negative_share())
         used = " | ".join(f"{rows.mean():.1f}" for rows in acae.sparsity)
-        mark = "yes" if (latents, price) == CHOSEN else ""
+        mark = "yes" if (latents, price) == result.chosen else ""
         yield f"| {latents[0]} + {latents[1]} | {_price(price)} | {errors} | {negative} | {used} | {mark} |"
+
+
+def shipped() -> Iterator[str]:
+    """The shipped autoencoder's own figures."""
+    acae = shipped_acae()
+    (sided, central), price = as_shipped()
+    negative = " and ".join(f"{share:.1%}" for share in acae.negative_share())
+    yield (
+        f"\nThe shipped one, fitted on {acae.certificate['fitted_on']:,} poses: {sided} + {central} latents, λ = "
+        f"{_price(price)}; negative part of encoder and decoder {negative} (wanted: under 5 % and 1 %); "
+        f"{mean(acae):.1f} mm on the poses that it kept for judging, start {mean(acae, 'start'):.1f}, floor {mean(acae, 'floor'):.1f}."
+    )
 
 
 def by_kind(result: Grid) -> Iterator[str]:
     """The error over the price, by kind of joint and by format, with the start and the floor."""
     kinds = np.array(result.joints.kinds)
     parts: dict[str, Any] = {kind.replace("_", " "): kinds == kind for kind in dict.fromkeys(result.joints.kinds)}
-    yield f"\nMean distance on held-out poses, mm, L = {_latents()}, by kind of joint:\n"
+    sided, central = result.chosen[0]
+    yield f"\nMean distance on held-out poses, mm, L = {sided} + {central}, by kind of joint:\n"
     yield from _errors(result, "kind", parts)
     yield f"\nBy format:\n\n<details><summary>{len(result.joints.formats)} formats</summary>\n"
     yield from _errors(result, "format", {str(card): result.joints.slice_of(card) for card in result.joints.formats})
@@ -112,15 +133,11 @@ def _errors(result: Grid, what: str, parts: dict[str, Any]) -> Iterator[str]:
     for name, part in parts.items():
         size = len(np.empty(len(result.joints))[part])
         values = [mean(acae, "error", part) for acae in fits.values()]
-        values += [mean(result.chosen, other, part) for other in ("start", "floor")]
+        values += [mean(result.fits[result.chosen], other, part) for other in ("start", "floor")]
         yield f"| {name} | {size} | {' | '.join(f'{value:.1f}' for value in values)} |"
 
 
-def _latents() -> str:
-    return f"{CHOSEN[0][0]} + {CHOSEN[0][1]}"
-
-
-def _price(price: Any) -> str:
+def _price(price: Price) -> str:
     return " and ".join(f"{value:g}" for value in np.ravel(price))
 
 

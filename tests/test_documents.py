@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from skelbridge.bridge.acae import descent, fit
+from skelbridge.bridge.acae.objective import NEIGHBOURHOOD
+from skelbridge.bridge.acae.sample import SAMPLE
 from skelbridge.bridge.relation import SMALLEST_WEIGHT
 from skelbridge.convert import CONFIDENCE_LEVELS
 from skelbridge.skeletons import DEFAULT_UNCERTAINTY, formats
@@ -27,8 +30,24 @@ def test_constants_in_the_documents():
     assert f"by {', '.join(f'{f:g}' for f in factor)}; below is missing" in text("docs/how.md")
 
 
+def test_constants_of_the_autoencoder():
+    page, settings = text("docs/acae.md"), fit.Settings()
+    assert f"Of more poses than {SAMPLE:,} a random sample is kept" in page
+    assert f"joints within {NEIGHBOURHOOD:g} mm of each other count as one" in page
+    assert f"passes over the poses in batches of {descent.BATCH}" in page
+    assert (fit.EPOCHS, fit.REFIT_EPOCHS) == (2, 1)  # "two passes", "one more pass"
+    assert f"Weights below {settings.prune} become zero" in page
+    assert f"batches of {descent.RECIPE_BATCH}, {descent.RECIPE_EPOCHS} passes" in page
+
+
 def test_measured_numbers_stand_between_the_marks_of_their_commands():
-    for name, mark in [("README.md", "headline"), ("docs/fidelity.md", "fidelity"), ("docs/speed.md", "speed")]:
+    for name, mark in [
+        ("README.md", "headline"),
+        ("docs/fidelity.md", "fidelity"),
+        ("docs/speed.md", "speed"),
+        ("docs/acae.md", "acae recipe"),
+        ("docs/acae.md", "acae sweep"),
+    ]:
         body = (ROOT / name).read_text(encoding="utf-8")
         block = body.split(f"<!-- {mark}: written by a command -->")[1].split(f"<!-- {mark}: end -->")[0]
         assert block.count("\n|") > 5, name
