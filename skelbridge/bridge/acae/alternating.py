@@ -91,8 +91,13 @@ def improve_decoder(
 
 
 def improve_encoder(
-    encoder: Split, V: torch.Tensor, decoder: torch.Tensor, stiffness: torch.Tensor, price: float,
-    penalty: float = RHO, steps: int = STEPS,
+    encoder: Split,
+    V: torch.Tensor,
+    decoder: torch.Tensor,
+    stiffness: torch.Tensor,
+    price: float,
+    penalty: float = RHO,
+    steps: int = STEPS,
 ) -> None:
     """Steps towards the encoder (L, K) that minimises Σ_j stiffness_j / 2 |D_j E V - V_j|² + price |E|₁, in place.
 

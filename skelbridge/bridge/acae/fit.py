@@ -10,9 +10,10 @@ fitted once more. Everything but the order in which poses are drawn is determini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,7 @@ from skelbridge.bridge.acae.latents import average_body, named, oriented
 from skelbridge.bridge.acae.model import ACAE
 from skelbridge.bridge.acae.objective import Loss, Objective, check_in_front
 from skelbridge.bridge.acae.places import Places
-from skelbridge.bridge.acae.run import Run, one_thread
+from skelbridge.bridge.acae.run import Run
 from skelbridge.bridge.acae.sample import SAMPLE, Sample, gather
 from skelbridge.bridge.acae.start import greedy_start
 from skelbridge.errors import InputError, need
@@ -68,12 +69,14 @@ class Settings:
             raise InputError("latents", expected="(sided, central): an even number, and one or more in all",
                              got=self.latents)  # fmt: skip
         for name, expected, right in (
-            ("l1", "a price of 0 or more, or one for the encoder and one for the decoder", min(self.l1) >= 0),
+            ("l1", "a price of 0 or more, or one for the encoder and one for the decoder",
+             all(0 <= price < np.inf for price in self.l1)),
             ("loss", "'l1', 'huber' or 'l2'", self.loss in ("l1", "huber", "l2")),
             ("delta", "a number of mm above 0", self.delta > 0),
             ("solver", "'alternating', 'adam' or 'cvxpy'", self.solver in ("alternating", "adam", "cvxpy")),
             ("prune", "a weight from 0 to below 0.1", 0 <= self.prune < 0.1),
-        ):
+            ("seed", "a whole number from 0 to below 2**32", isinstance(self.seed, int) and 0 <= self.seed < 2**32),
+        ):  # fmt: skip
             if not right:
                 raise InputError(name, expected=expected, got=getattr(self, name))
 
@@ -125,9 +128,9 @@ def fit_acae(
     Raises InputError for arguments that do not fit, MissingExtraError without torch.
     """
     joints = Joints.of(joints)
-    both = (float(l1), float(l1)) if isinstance(l1, int | float) else (float(l1[0]), float(l1[1]))
+    latents, both = _two("latents", latents, index), _two("l1", [l1, l1] if np.ndim(l1) == 0 else l1, float)
     settings = Settings(latents, both, projection, loss, delta, solver, prune, seed, held_out)
-    where = device or (str(poses.device) if isinstance(poses, torch.Tensor) else "cpu")
+    where = _device(device or (str(poses.device) if isinstance(poses, torch.Tensor) else "cpu"))
     gathered = gather(poses, joints, held_out=held_out, size=sample, seed=seed)
     if projection:
         check_in_front(gathered.fit)
@@ -139,6 +142,25 @@ def fit_acae(
         start, found = _solve(objective, settings, run)
         run.finish()
         return _finished(joints, places, settings, gathered, objective, start, found)
+
+
+def _two(name: str, values: Any, kind: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Two numbers of an argument; InputError for other things."""
+    try:
+        first, second = map(kind, values)
+    except (TypeError, ValueError):
+        raise InputError(name, expected=f"{'whole ' if kind is index else ''}numbers, two", got=repr(values)) from None
+    return first, second
+
+
+def _device(name: str) -> str:
+    """The device, if torch has it here; else InputError."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        got = f"{name!r}: {str(error).splitlines()[0][:120]}"
+        raise InputError("device", expected="one that torch has here, such as 'cpu'", got=got) from None
+    return name
 
 
 @contextmanager
@@ -172,7 +194,6 @@ def _objective(places: Places, importance: Any, settings: Settings, device: str)
     return replace(plain, weight=weight, count=float(counts.sum()))
 
 
-@one_thread()
 def _solve(objective: Objective, settings: Settings, run: Run) -> tuple[Weights, Weights]:
     """The start and the result, each an encoder (L, K) and a decoder (K, L)."""
     V, passes = factor(objective.moments()), max(SAMPLE / len(objective.points), 1.0)

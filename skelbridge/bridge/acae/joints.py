@@ -90,6 +90,11 @@ class Joints:
             index[own] = np.where(single, NO_MIRROR, card.mirror_index + own.start)
         return index
 
+    @property
+    def one_hand(self) -> bool:
+        """Whether these are joints of one hand alone, which have no mirror images."""
+        return len({card.side for card in self.formats}) == 1 and all(card.one_hand for card in self.formats)
+
     @cached_property
     def placement(self) -> NDArray[np.float64]:
         """Where the joints lie, weights over the landmarks, (J, landmarks); InputError for a card without `at`."""

@@ -62,10 +62,12 @@ def named(latents: Array, pairs: int, joints: Joints, mean_pose: Array) -> tuple
     else:
         names, points = tuple(name.rpartition("/")[2] for name in joints.names), mean_pose
     left = np.array([name.startswith("left_") for name in names])
-    central = np.array([mirrored_name(name) == name for name in names])
+    central = np.array([joints.one_hand or mirrored_name(name) == name for name in names])
     lefts = _nearest(latents[:pairs], names, points, left)
     lefts = [f"left_{name.removeprefix('left_')}" for name in lefts]
     middles = _nearest(latents[2 * pairs :], names, points, central)
+    if joints.one_hand:
+        middles = [name.removeprefix("left_").removeprefix("right_") for name in middles]
     return (*lefts, *map(mirrored_name, lefts), *middles)
 
 

@@ -129,13 +129,17 @@ class ACAE:
         from skelbridge.landmarks import landmarks
 
         names, rows = landmarks().names, self.encoder @ self.joints.placement
-        rows = (rows + rows[np.ix_(self.latent_mirror, landmarks().mirror)]) / 2  # mirror images to the last bit
+        if not self.joints.one_hand:  # mirror images to the last bit
+            rows = (rows + rows[np.ix_(self.latent_mirror, landmarks().mirror)]) / 2
         joints = tuple(
             Joint(name=name, at={names[i]: float(row[i]) for i in np.flatnonzero(row)}, uncertainty=EXACT)
             for name, row in zip(self.latents, rows, strict=True)
         )
         mirror = tuple((self.latents[i], self.latents[j]) for i, j in enumerate(self.latent_mirror) if j > i)
-        return Skeleton(id=f"latents_{len(joints)}", title="latent keypoints", joints=joints, mirror=mirror)
+        single = self.latents if self.joints.one_hand else ()
+        return Skeleton(
+            id=f"latents_{len(joints)}", title="latent keypoints", joints=joints, mirror=mirror, asymmetric=single
+        )
 
     def report(self) -> str:
         """The weights and the held-out error of each format, beside the baselines, for printing."""

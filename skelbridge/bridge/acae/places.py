@@ -46,6 +46,10 @@ class Places:
         first = used[coincident(points[:, used])]
         of_joint = np.full(len(joints), NO_MIRROR, dtype=np.intp)
         representatives, of_joint[used] = np.unique(first, return_inverse=True)
+        if len(representatives) < 2:
+            raise InputError(
+                "the joints to fit on", expected="two or more places that differ", got=len(representatives)
+            )
         mirrored = of_joint[mirror[representatives]]
         if (
             mirrored[of_joint[used]] != of_joint[mirror[used]]
@@ -106,9 +110,9 @@ class Places:
 
 def _mirror(joints: Joints) -> NDArray[np.intp]:
     """The joints' mirror images; where no joint has one (a single hand), every joint is taken for a central one."""
-    alone = [str(card) for card in joints.formats if card.one_hand and (joints.mirror[joints.slice_of(card)] < 0).all()]
-    if len(alone) == len(joints.formats):
+    if joints.one_hand:
         return np.arange(len(joints))
+    alone = [str(card) for card in joints.formats if card.one_hand and (joints.mirror[joints.slice_of(card)] < 0).all()]
     if alone:
         name, _, side = alone[0].partition(":")
         other = "right" if side == "left" else "left"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,17 +28,6 @@ SAVE_EVERY, LOOK_EVERY = 5.0, 1.0
 LOOKED_AT = 512
 #: What to do about a checkpoint that does not fit.
 MEND = "Remove it to begin anew."
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: for products as small as those of a fit, others cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Stage(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,10 @@ def gather(poses: Any, joints: Joints, *, held_out: float, size: int | None, see
     """
     if not 0 <= held_out < 1:
         raise InputError("held_out", expected="a share from 0 to below 1", got=held_out)
-    size = size or max(min(SAMPLE, SAMPLE_BYTES // (12 * len(joints))), LEAST_POSES)
+    if size is None:
+        size = max(min(SAMPLE, SAMPLE_BYTES // (12 * len(joints))), LEAST_POSES)
+    if not isinstance(size, int) or size < LEAST_POSES:
+        raise InputError("sample", expected=f"a whole number of poses, at least {LEAST_POSES}", got=size)
     kept, keys, places = np.empty((size, len(joints), 3), np.float32), np.empty(size), np.empty(size, np.intp)
     rng, seen = np.random.default_rng(seed), 0
     for block in _blocks(poses, joints):
@@ -60,7 +64,10 @@ def gather(poses: Any, joints: Joints, *, held_out: float, size: int | None, see
 
 def _blocks(poses: Any, joints: Joints) -> Iterator[Floats]:
     """The poses as checked blocks (n, J, 3) float32; a joint without one coordinate is missing, empty poses go."""
-    blocks: Iterable[Any] = [poses] if hasattr(poses, "shape") else poses
+    blocks: Any = [poses] if hasattr(poses, "shape") else poses
+    if isinstance(blocks, str | Path) or not isinstance(blocks, Iterable):
+        got = type(poses).__name__
+        raise InputError("poses to fit on", expected="an array (N, joints, 3), or an iterator of such", got=got)
     for block in blocks:
         values = to_numpy(block)
         if values.ndim != 3 or values.shape[1:] != (len(joints), 3) or values.dtype.kind not in "fiu":
@@ -107,8 +114,9 @@ def check_known(points: Floats, joints: Joints) -> None:
     known = ~np.isnan(points[..., 0])
     never = np.flatnonzero(~known.any(axis=0))
     if len(never):
+        what = "1 joint is" if len(never) == 1 else f"{len(never)} joints are"
         raise InputError(
-            f"{len(never)} joints are missing in every pose", got=", ".join(joints.names[i] for i in never[:5]),
+            f"{what} missing in every pose", got=", ".join(joints.names[i] for i in never[:5]),
             expected="every joint known in some poses", mend="Leave their formats out.",
         )  # fmt: skip
     together = known.T.astype(np.float32) @ known.astype(np.float32)
