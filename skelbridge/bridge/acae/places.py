@@ -51,9 +51,8 @@ class Places:
                 "the joints to fit on", expected="two or more places that differ", got=len(representatives)
             )
         mirrored = of_joint[mirror[representatives]]
-        if (
-            mirrored[of_joint[used]] != of_joint[mirror[used]]
-        ).any():  # what coincides on one side does not on the other
+        if (mirrored[of_joint[used]] != of_joint[mirror[used]]).any():
+            # What coincides on one side does not on the other: nothing is joined.
             representatives, of_joint[used] = used, np.arange(len(used))
             mirrored = of_joint[mirror[used]]
         at_places = _joined(points, of_joint)
@@ -123,14 +122,16 @@ def _mirror(joints: Joints) -> NDArray[np.intp]:
 
 
 def _joined(points: Floats, of_joint: NDArray[np.intp]) -> Floats:
-    """The mean of the joints at each place, (N, K, 3)."""
-    return np.stack([_mean(points[:, of_joint == place]) for place in range(of_joint.max() + 1)], axis=1)
+    """The point of each place, (N, K, 3): of its first joint, and where that has gaps, of those that are known."""
+    places, first = np.unique(of_joint, return_index=True)
+    taken = points[:, first[places != NO_MIRROR]]
+    for place in np.flatnonzero(np.isnan(taken[..., 0]).any(axis=0)):
+        taken[:, place] = _mean(points[:, of_joint == place])
+    return taken
 
 
 def _mean(points: Floats) -> Floats:
     """The mean of those of the points (N, n, 3) that are known, (N, 3)."""
-    if points.shape[1] == 1:
-        return points[:, 0]
     known = ~np.isnan(points[..., :1])
     total, count = np.nan_to_num(points).sum(axis=1), known.sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

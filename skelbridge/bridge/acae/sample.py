@@ -112,6 +112,8 @@ def coincident(points: Floats, tolerance: float = 1e-5) -> NDArray[np.intp]:
 def check_known(points: Floats, joints: Joints) -> None:
     """InputError for joints that are never known, or never together with others, and for poses that are all one."""
     known = ~np.isnan(points[..., 0])
+    if known.all():
+        return
     never = np.flatnonzero(~known.any(axis=0))
     if len(never):
         what = "1 joint is" if len(never) == 1 else f"{len(never)} joints are"
