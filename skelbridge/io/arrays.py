@@ -143,6 +143,8 @@ def as_floats(path: Path, values: NDArray[Any], place: str = "") -> NDArray[Any]
     if values.dtype.kind == "U":
         raise damaged(path, place, expected="numbers", got="text")
     native = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.dtype(np.float64)
+    if native.itemsize < 4:  # a half holds neither metres in mm nor the bound below
+        native = np.dtype(np.float32)
     floats = values.astype(native)  # a copy, for the bytes of the file are read-only
     with np.errstate(invalid="ignore"):
         if (np.abs(floats) > MAX_ABS).any():

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skelbridge.errors import UnknownNameError
+from skelbridge.errors import InputError, UnknownNameError
 from skelbridge.io.arrays import as_floats, check_packing, npy_header, parsed
 from skelbridge.io.files import damaged
 from skelbridge.poses import MILLIMETRES
@@ -163,7 +163,7 @@ def _listed(path: Path, archive: zipfile.ZipFile, names: list[str]) -> tuple[Ske
 def _format(path: Path, name: str) -> Skeleton:
     try:
         return skeleton(name)
-    except UnknownNameError as error:
+    except (UnknownNameError, InputError) as error:
         raise damaged(path, name, expected=_LAYOUTS, got=error.what, mend=error.mend or "") from None
 
 
