@@ -48,7 +48,7 @@ def sweep(bodies: Bodies, write: bool) -> Iterator[str]:
     yield from by_kind(result)
     yield from exact_steps(bodies)
     if write:
-        plot_tradeoff(result.rows()).savefig(IMAGES / "acae_tradeoff.png", dpi=100)
+        save_small(plot_tradeoff(result.rows()), IMAGES / "acae_tradeoff.png")
 
 
 def scale(bodies: Bodies, write: bool) -> Iterator[str]:
@@ -94,8 +94,10 @@ def main() -> None:
     options = parser.parse_args()
     bodies = Bodies.sampled(options.motions)
     for name in options.parts or PARTS:
+        start = time.perf_counter()
         print(f"## {name}\n")
         lines = printed(PARTS[name](bodies, options.write))
+        print(f"\n({time.perf_counter() - start:.0f} s for {name})\n")
         if options.write:
             write_block(ROOT / "docs" / "acae.md", f"acae {name}", lines)
 

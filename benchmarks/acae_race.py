@@ -38,7 +38,7 @@ FORMATS = [
 LATENTS, L1 = (40, 8), 0.6
 SEEDS, THREADS = (0, 1, 2), (1, 2)
 #: Passes of the recipe, and steps of each of our stages, between two looks at the objective; steps of a trial.
-RECIPE_LOOKS, OUR_LOOKS, TRIAL = 2, 10, 150
+RECIPE_LOOKS, OUR_LOOKS, TRIAL = 3, 10, 60
 
 
 @dataclass

@@ -109,7 +109,8 @@ def shipped() -> Iterator[str]:
     yield (
         f"\nThe shipped one, fitted on {acae.certificate['fitted_on']:,} poses: {sided} + {central} latents, λ = "
         f"{_price(price)}; negative part of encoder and decoder {negative} (wanted: under 5 % and 1 %); "
-        f"{mean(acae):.1f} mm on the poses that it kept for judging, start {mean(acae, 'start'):.1f}, floor {mean(acae, 'floor'):.1f}."
+        f"{mean(acae):.1f} mm on the poses that it kept for judging, start {mean(acae, 'start'):.1f}, floor "
+        f"{mean(acae, 'floor'):.1f}."
     )
 
 
