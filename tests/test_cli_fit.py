@@ -45,8 +45,9 @@ def test_fit_writes_what_the_library_fits(folder, tmp_path, capsys):
 
 def test_all_options_reach_the_fit(folder, tmp_path):
     out = tmp_path / "own.safetensors"
-    options = "--latents 8,2 --l1 0.2 --projection --loss huber --seed 7 --held-out 0.25 --sample 300 --device cpu --solver adam"
-    assert main(["fit", str(folder / "camera.npz"), "--out", str(out), *options.split()]) == 0
+    options = ["--latents=8,2", "--l1=0.2", "--projection", "--loss=huber", "--seed=7", "--held-out=0.25"]
+    options += ["--sample=300", "--device=cpu", "--solver=adam"]
+    assert main(["fit", str(folder / "camera.npz"), "--out", str(out), *options]) == 0
     found = ACAE.load(out).certificate
     want = {"latents": [8, 2], "l1": [0.2, 0.2], "projection": True, "loss": "huber", "seed": 7, "held_out": 0.25,
             "solver": "adam", "poses": 400, "fitted_on": 225, "judged_on": 75}  # fmt: skip
