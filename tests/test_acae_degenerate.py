@@ -152,6 +152,17 @@ def test_single_markers_without_a_mirror_image():
     assert "nan" not in acae.report()
 
 
+def test_a_single_marker_that_is_seldom_known():
+    joints, points = poses(["coco_17", "plug_in_gait_39"], 400)
+    single, seldom = joints.mirror < 0, points.copy()
+    seldom[:340, single] = np.nan
+    acae = fit_acae(seldom, joints, (12, 3), l1=0.1)
+    off = np.linalg.norm(acae.reconstruct(points) - points, axis=-1).mean(axis=0)
+    assert off[single].max() < 100
+    seldom[345:, single] = np.nan
+    refused(seldom, joints, "at least 10 that know each.*plug_in_gait_39/back", latents=(12, 3))
+
+
 def test_wholly_missing_poses_are_left_out():
     joints, points = poses("coco_17", 200)
     gaps = np.insert(points, [0, 50, 200], np.nan, axis=0)

@@ -224,7 +224,7 @@ def test_a_joint_that_is_hardly_ever_known_cannot_be_attached(acae):
     joints, points = poses([*FORMATS, "panoptic_19"], 60)
     goal = points[:, 58:].copy()
     goal[5:, 2] = np.nan
-    with pytest.raises(InputError, match=rf"at least 10 for every joint.*{joints.names[60].split('/')[1]}"):
+    with pytest.raises(InputError, match=rf"at least 10 that know each.*{joints.names[60].split('/')[1]}"):
         acae.attach("panoptic_19", points[:, :58], goal)
     for wrong in (np.inf, -np.inf):
         goal = points[:, 58:].copy()

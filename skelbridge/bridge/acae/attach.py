@@ -45,12 +45,7 @@ def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l
         raise InputError(f"poses to attach {card}", expected="finite numbers, NaN where missing", got="an infinity")
     if l1 is not None and not l1 >= 0:
         raise InputError("l1", expected="a price of 0 or more", got=l1)
-    few = _known(latents, goal).sum(axis=0) < LEAST_POSES
-    if few.any():
-        names = ", ".join(card.names[i] for i in np.flatnonzero(few)[:5])
-        raise InputError(f"pairs of poses to attach {card}", expected=f"at least {LEAST_POSES} for every joint",
-                         got=f"fewer for {names}")  # fmt: skip
-    rows, chosen, error = decoder_rows(latents, goal, Joints((card,)).mirror, acae.latent_mirror, l1)
+    rows, chosen, error = decoder_rows(latents, goal, Joints((card,)), slice(None), acae.latent_mirror, l1)
     zeros = np.zeros((len(acae.latents), len(card)))
     nothing = np.full(len(card), np.nan)
     return replace(
@@ -68,21 +63,26 @@ def attach(acae: ACAE, format: str | Path | Skeleton, poses: Any, points: Any, l
 
 
 def decoder_rows(
-    latents: Array, goal: Array, mirror: Indices, latent_mirror: Indices, l1: float | None = None
+    latents: Array, goal: Array, joints: Joints, which: Indices | slice, latent_mirror: Indices, l1: float | None = None
 ) -> tuple[Array, float, Array]:
     """The rows (T, L) that decode joints (N, T, 3) mm from latents (N, L, 3), the price of weights, and the errors.
 
-    mirror (T,): joints of a pair share their weights, mirrored; those of NO_MIRROR are free. The errors (T,) mm are
-    mean distances on the last fifth of the poses, from rows that have not seen them.
+    which: the joints that these are. Those of a pair share their weights, mirrored; those without a mirror image are
+    free. The errors (T,) mm are mean distances on the last fifth of the poses that know a joint, from rows that have
+    not seen them. Raises InputError for a joint that is hardly ever known.
     """
     known = _known(latents, goal)
-    ties = _Ties(mirror, latent_mirror)
-    count = max(len(goal) * 4 // 5, 1)
-    train, test = slice(0, count), slice(count, None)
+    few = known.sum(axis=0) < LEAST_POSES
+    if few.any():
+        names = ", ".join(np.array(joints.names)[which][few][:5])
+        raise InputError("poses to decode joints by", expected=f"at least {LEAST_POSES} that know each",
+                         got=f"fewer of {names}")  # fmt: skip
+    ties = _Ties(joints.mirror[which], latent_mirror)
+    train = known & (known.cumsum(axis=0) <= 0.8 * known.sum(axis=0))
     tried = PRICES if l1 is None else (l1,)
-    rows = [ties.rows(latents[train], goal[train], known[train], price) for price in tried]
-    errors = np.array([_errors(W, latents[test], goal[test], known[test]) for W in rows])
-    means = np.nanmean(errors, axis=1)
+    rows = [ties.rows(latents, goal, train, price) for price in tried]
+    errors = np.array([_errors(W, latents, goal, known & ~train) for W in rows])
+    means = errors.mean(axis=1)
     best = int(np.flatnonzero(means <= means.min() * AS_GOOD + 1e-9)[0])
     return ties.rows(latents, goal, known, tried[best]), tried[best], errors[best]
 
@@ -95,8 +95,7 @@ def _known(latents: Array, goal: Array) -> NDArray[np.bool_]:
 
 def _errors(rows: Array, latents: Array, goal: Array, known: NDArray[np.bool_]) -> Array:
     distance = np.linalg.norm(rows @ latents - goal, axis=-1)
-    count = known.sum(axis=0)
-    return np.where(count > 0, np.where(known, distance, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    return np.asarray(np.where(known, distance, 0).sum(axis=0) / known.sum(axis=0))
 
 
 class _Ties:

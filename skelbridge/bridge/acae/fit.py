@@ -263,11 +263,10 @@ def _add_single_markers(
     l1: float,
 ) -> None:
     """Fill in the decoder rows (J, L) of joints that have no mirror image, by lasso onto the latents."""
-    some = np.linspace(0, len(places.points) - 1, min(len(places.points), 1000)).astype(int)
-    latents = encoder @ places.points[some].astype(np.float64)
+    latents = encoder @ places.points.astype(np.float64)
     single = np.flatnonzero(places.of_joint == NO_MIRROR)
-    goal = sample.fit[some][:, single].astype(np.float64)
-    rows[single] = decoder_rows(latents, goal, joints.mirror[single], latent_mirror, l1)[0]
+    goal = sample.fit[:, single].astype(np.float64)
+    rows[single] = decoder_rows(latents, goal, joints, single, latent_mirror, l1)[0]
 
 
 def _judged(
