@@ -79,7 +79,7 @@ class Exact:
 
 def exact_decoder(objective: Objective, encoder: torch.Tensor, decoder: torch.Tensor) -> torch.Tensor:
     """The best decoder (K, L) for an encoder; `decoder`, the one before, serves projected errors."""
-    points, E, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points, encoder, decoder))
+    points, E, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points.mT, encoder, decoder))
     known = np.ones(points.shape[:2], bool) if objective.known is None else objective.known.cpu().numpy()
     mirror, latent_mirror = objective.mirror.cpu().numpy(), objective.latent_mirror.cpu().numpy()
     Q, price = np.einsum("lk,nkd->nld", E, points), objective.prices[1]
@@ -122,7 +122,7 @@ def _tied(mirror: NDArray[np.intp]) -> Array:
 def exact_encoder(objective: Objective, decoder: torch.Tensor) -> torch.Tensor:
     """The best encoder (L, K) for a decoder, in 3D; InputError for a problem too large for one convex programme."""
     cp = need("cvxpy", "fit")
-    points, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points, decoder))
+    points, D = (t.detach().cpu().numpy().astype(np.float64) for t in (objective.points.mT, decoder))
     mirror, latent_mirror = objective.mirror.cpu().numpy(), objective.latent_mirror.cpu().numpy()
     L, K, weight = objective.latents, len(mirror), objective.weight.cpu().numpy().astype(np.float64)
     check_size(objective)

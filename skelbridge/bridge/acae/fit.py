@@ -179,7 +179,7 @@ def _objective(places: Places, importance: Any, settings: Settings, device: str)
     """The objective over the places, on a device."""
     pairs, central = settings.latents[0] // 2, settings.latents[1]
     sides = [np.arange(pairs) + pairs, np.arange(pairs), 2 * pairs + np.arange(central)]
-    points = torch.as_tensor(places.points / 1000, device=device)
+    points = torch.as_tensor(places.points.transpose(0, 2, 1) / 1000, device=device).contiguous()
     plain = Objective(
         points=points,
         known=None if places.known.all() else torch.as_tensor(places.known, device=device),

@@ -34,7 +34,7 @@ NEIGHBOURHOOD = 30.0
 class Objective:
     """Poses and prices, on one device.
 
-    points (N, K, 3) float32, m, complete; known (N, K), or None where everything is; weight (K,), sums to one; count,
+    points (N, 3, K) float32, m, complete (coordinates first, so that weights are one plain product); known (N, K), or None where everything is; weight (K,), sums to one; count,
     how many joints that stands for; mirror (K,) and latent_mirror (L,); l1, prices of the encoder's and the decoder's
     weights; loss with its delta, m: quadratic below it (huber), everywhere (l2), as large as the absolute value at it.
     """
@@ -67,7 +67,7 @@ class Objective:
     ) -> torch.Tensor:
         """The data term of some poses, m."""
         points = self.points[chosen]
-        made = decoder @ (encoder @ points)
+        made = points @ encoder.T @ decoder.T
         error = self.error(points, made)
         if self.known is None:
             return error.mean(dim=0) @ self.weight
@@ -78,11 +78,11 @@ class Objective:
         """ρ of the error, the mean over coordinates, (n, K), m."""
         size = (flat(points, points) - flat(made, points) if self.projection else points - made).abs()
         if self.loss == "l1":
-            return size.mean(dim=-1)
+            return size.mean(dim=1)
         square = size**2 / (2 * self.delta)
         if self.loss == "huber":
             square = square.where(size < self.delta, size - self.delta / 2)
-        return square.mean(dim=-1)
+        return square.mean(dim=1)
 
     def penalty(self, encoder: torch.Tensor, decoder: torch.Tensor) -> torch.Tensor:
         """The price of the weights, m."""
@@ -118,16 +118,16 @@ class Objective:
         total = torch.zeros(len(self.weight), len(self.weight), dtype=torch.float64, device=self.points.device)
         for part in self.points.split(1024):
             X = (flat(part, part) if self.projection else part).double()  # what is left to latents is small
-            rows = (X - X.mean(dim=1, keepdim=True)).transpose(0, 1).reshape(len(self.weight), -1)
-            total += rows @ rows.T
+            rows = (X - X.mean(dim=2, keepdim=True)).reshape(-1, len(self.weight))
+            total += rows.T @ rows
         coordinates = 2 if self.projection else 3
         total = (total + total.T) / (2 * len(self.points) * coordinates)
         return (total + total[self.mirror][:, self.mirror]) / 2
 
 
 def flat(points: torch.Tensor, scene: torch.Tensor) -> torch.Tensor:
-    """Points (n, K, 3) in camera space as the camera sees them, (n, K, 2), scaled to the mean depth of the scene."""
-    return points[..., :2] / points[..., 2:] * scene[..., 2:].mean(dim=1, keepdim=True)
+    """Points (n, 3, K) in camera space as the camera sees them, (n, 2, K), scaled to the mean depth of the scene."""
+    return points[:, :2] / points[:, 2:] * scene[:, 2:].mean(dim=2, keepdim=True)
 
 
 def check_in_front(points: NDArray[np.float32]) -> None:

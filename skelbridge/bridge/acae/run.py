@@ -99,7 +99,7 @@ class Run:
         with torch.no_grad():
             points = self.objective.points[some]
             encoder, decoder = encoder.to(points.dtype), decoder.to(points.dtype)
-            off = (decoder @ (encoder @ points) - points).norm(dim=-1).mean(dim=0) @ self.objective.weight
+            off = (points @ encoder.T @ decoder.T - points).norm(dim=1).mean(dim=0) @ self.objective.weight
             loss = self.objective.data(encoder, decoder, some) + self.objective.penalty(encoder, decoder)
             negative = [float(-W.clamp(max=0).sum() / W.abs().sum()) for W in (encoder, decoder)]
         return f"loss {1000 * loss:.2f} mm, off {1000 * off:.1f} mm, negative {negative[0]:.1%} / {negative[1]:.1%}"

@@ -57,7 +57,7 @@ def gather(poses: Any, joints: Joints, *, held_out: float, size: int | None, see
         seen += len(block)
     if seen < LEAST_POSES:
         raise InputError("poses to fit on", expected=f"at least {LEAST_POSES} that are not wholly missing", got=seen)
-    in_order = kept[np.argsort(places[:seen])]
+    in_order = kept[:seen] if seen <= size else kept[np.argsort(places)]
     count = len(in_order) - round(held_out * len(in_order))
     return Sample(in_order[:count], in_order[count:], seen)
 
