@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--latents", default="80,16", metavar="SIDED,CENTRAL", help="how many latent keypoints (default 80,16)"
     )
-    build.add_argument("--l1", type=float, default=1.2, help="price of weights (default 1.2)")
+    build.add_argument("--l1", type=float, default=1.0, help="price of weights (default 1)")
     build.add_argument("--out", type=Path, help="file to write (default: the shipped one)")
     build.set_defaults(run=_build_bridge)
 
