@@ -35,9 +35,9 @@ class Objective:
     """Poses and prices, on one device.
 
     points (N, 3, K) float32, m, complete: coordinates first, so that applying weights is one plain product; known
-    (N, K), or None where everything is; weight (K,), sums to one; count, how many joints that stands for; mirror (K,) and
-    latent_mirror (L,); l1, prices of the encoder's and the decoder's weights; loss with its delta, m: quadratic below it
-    (huber), everywhere (l2), as large as the absolute value at it.
+    (N, K), or None where everything is; weight (K,), sums to one; count, how many joints that stands for; mirror (K,)
+    and latent_mirror (L,); l1, prices of the encoder's and the decoder's weights; loss with its delta, m: quadratic
+    below it (huber), everywhere (l2), as large as the absolute value at it.
     """
 
     points: torch.Tensor
