@@ -109,7 +109,9 @@ def test_bad_requests_say_what_is_meant(landmarks):
 def test_the_command(tmp_path, landmarks, capsys):
     given = skeleton("coco_17").placement @ landmarks[:5]
     Poses(given, "coco_17", units="mm", fps=20).save(tmp_path / "a.npz")
-    assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--to", "h36m_17", "--via", "latents"]) == 0
+    assert (
+        main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--to", "h36m_17", "--via", "latents"]) == 0
+    )
     with np.load(tmp_path / "b.npz") as made:
         np.testing.assert_allclose(made["points"], convert(given, "coco_17", "h36m_17", via="latents"), atol=1e-3)
     assert main(["explain", "coco_17", "h36m_17", "--via", "latents"]) == 0

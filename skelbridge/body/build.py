@@ -126,9 +126,7 @@ class _Source:
             "bodies": self.bodies,
             "seed": self.seed,
             "random_share": self.random_share,
-            "motions": [
-                _about(file, self.used[clip.name]) for file, clip in zip(self.files, self.clips, strict=True)
-            ],
+            "motions": [_about(file, self.used[clip.name]) for file, clip in zip(self.files, self.clips, strict=True)],
             "sources": SOURCES,
             "versions": {"skelbridge": __version__}
             | {name: importlib.metadata.version(name) for name in ("anny", "numpy", "torch")},
