@@ -44,7 +44,7 @@ Array = NDArray[np.float64]
 Solver = Literal["alternating", "adam", "cvxpy"]
 
 #: Fewer weights than this are fitted by one thread.
-FEW_WEIGHTS = 50_000
+FEW_WEIGHTS = 100_000
 #: Passes of descent over SAMPLE poses (more over fewer), and those of the refit, with its step size.
 EPOCHS, REFIT_EPOCHS, REFIT_RATE = 2.0, 1.0, 3e-4
 
