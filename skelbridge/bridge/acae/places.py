@@ -43,7 +43,7 @@ class Places:
         check_known(points, joints)
         mirror = _mirror(joints)
         used = np.flatnonzero(mirror != NO_MIRROR)
-        first = used[coincident(points[:, used])]
+        first = coincident(points, used)
         of_joint = np.full(len(joints), NO_MIRROR, dtype=np.intp)
         representatives, of_joint[used] = np.unique(first, return_inverse=True)
         if len(representatives) < 2:

@@ -76,13 +76,17 @@ def _blocks(poses: Any, joints: Joints) -> Iterator[Floats]:
                 expected=f"numbers of shape (N, {len(joints)}, 3): the joints of {_listed(joints)}, side by side",
                 got=f"{values.dtype} of shape {values.shape}",
             )
-        for start in range(0, len(values), 4096):
-            part = values[start : start + 4096].astype(np.float32)
-            if np.isinf(part).any():
-                raise InputError("poses to fit on", expected="finite numbers, NaN where missing", got="an infinity")
-            missing = np.isnan(part).any(axis=-1)
-            part[missing] = np.nan
-            yield part[np.isfinite(part).any(axis=(1, 2))]
+        for start in range(0, len(values), 1024):
+            part = values[start : start + 1024].astype(np.float32, copy=False)
+            yield part if np.isfinite(part).all() else _with_gaps(part)
+
+
+def _with_gaps(poses: Floats) -> Floats:
+    """The poses with a joint missing where a coordinate is, without those that are wholly missing."""
+    if np.isinf(poses).any():
+        raise InputError("poses to fit on", expected="finite numbers, NaN where missing", got="an infinity")
+    known = np.isfinite(poses).all(axis=-1)
+    return np.where(known[..., None], poses, np.float32(np.nan))[known.any(axis=1)]
 
 
 def _listed(joints: Joints) -> str:
@@ -90,23 +94,23 @@ def _listed(joints: Joints) -> str:
     return ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
 
 
-def coincident(points: Floats, tolerance: float = 1e-5) -> NDArray[np.intp]:
-    """For each joint the first one that lies at the same place in every pose and is missing in the same ones, (J,).
+def coincident(points: Floats, used: NDArray[np.intp], tolerance: float = 1e-5) -> NDArray[np.intp]:
+    """For each joint used, (U,), the first at the same place in every pose that is missing in the same ones, (U,).
 
     Judged on some poses, evenly spread; the tolerance is a share of the poses' extent.
     """
     from scipy.spatial.distance import cdist
 
-    some = points[np.linspace(0, len(points) - 1, min(len(points), 40)).astype(int)]
+    some = points[np.linspace(0, len(points) - 1, min(len(points), 40)).astype(int)][:, used]
     extent = np.nanmax(some) - np.nanmin(some)
     known = ~np.isnan(some[..., :1])
     marked = np.concatenate([np.nan_to_num(some) / extent, known], axis=-1)
-    rows = marked.transpose(1, 0, 2).reshape(points.shape[1], -1)
+    rows = marked.transpose(1, 0, 2).reshape(len(used), -1)
     first = np.empty(len(rows), dtype=np.intp)
     for start in range(0, len(rows), 512):
         part = slice(start, start + 512)
         first[part] = (cdist(rows[part], rows, "chebyshev") <= tolerance).argmax(axis=1)
-    return first
+    return used[first]
 
 
 def check_known(points: Floats, joints: Joints) -> None:
