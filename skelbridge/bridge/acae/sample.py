@@ -85,7 +85,7 @@ def _with_gaps(poses: Floats) -> Floats:
     """The poses with a joint missing where a coordinate is, without those that are wholly missing."""
     if np.isinf(poses).any():
         raise InputError("poses to fit on", expected="finite numbers, NaN where missing", got="an infinity")
-    known = np.isfinite(poses).all(axis=-1)
+    known: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(poses), axis=-1)
     return np.where(known[..., None], poses, np.float32(np.nan))[known.any(axis=1)]
 
 
