@@ -33,6 +33,7 @@ test: $(VENV)/test.done
 bench: $(VENV)/test.done
 	$(BIN)/python -m benchmarks.convert
 	$(BIN)/python -m benchmarks.fidelity
+	$(BIN)/python -m benchmarks.acae
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info
