@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from skelbridge.bridge import shipped_acae
 from skelbridge.bridge.acae import descent, fit
 from skelbridge.bridge.acae.objective import NEIGHBOURHOOD
 from skelbridge.bridge.acae.sample import SAMPLE
@@ -19,6 +20,10 @@ def text(name):
 def test_the_readme_counts_the_formats():
     assert f"between any two of {len(formats())} skeleton formats" in text("README.md")
     assert f"**{len(formats())} formats**" in text("README.md")
+
+
+def test_the_readme_counts_the_latents():
+    assert f"**Latent keypoints**: {len(shipped_acae().latents)} points between all formats" in text("README.md")
 
 
 def test_constants_in_the_documents():
