@@ -244,18 +244,19 @@ def _explain(options: argparse.Namespace) -> None:
 
 def _build_bridge(options: argparse.Namespace) -> None:
     from skelbridge.body.build import build_acae, build_bridge
+    from skelbridge.bridge.acae.fit import Settings
     from skelbridge.bridge.file import SHIPPED
 
     out, latents = options.out or SHIPPED, _numbers("--latents", options.latents, int)
+    Settings(latents=latents, l1=(options.l1, options.l1))  # before the work
     chosen = {name: getattr(options, name) for name in ("random_share", "seed", "exclude")}
     bridge = build_bridge(options.motions, bodies=options.bodies, **chosen)
-    bridge.save(out)
-    clips = len(bridge.certificate["motions"])
-    print(f"{out}: {options.bodies} bodies, {clips} clips, {len(bridge.moments)} landmarks")
     half = max(options.bodies // 2, 1)
     acae = build_acae(options.motions, bodies=half, latents=latents, l1=options.l1, **chosen)
+    bridge.save(out)  # both or neither: a failed fit leaves the old file
     acae.save(out)
-    print(f"{out}: {acae}")
+    clips = len(bridge.certificate["motions"])
+    print(f"{out}: {options.bodies} bodies, {clips} clips, {len(bridge.moments)} landmarks; {acae}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:

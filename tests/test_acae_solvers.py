@@ -155,12 +155,18 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, 
         assert len(taken) + len(again) == steps_in_all  # nothing was done twice
 
 
-def test_a_checkpoint_of_another_fit_is_refused(tmp_path, monkeypatch):
+def checkpoint_left(tmp_path, monkeypatch):
+    """A small fit's joints, poses and the checkpoint that it leaves when it does not get to remove it."""
     joints, points = poses("coco_17", 200)
     part = tmp_path / "fit.part"
     monkeypatch.setattr(run.Run, "finish", lambda self: None)
     fit_acae(points, joints, (4, 1), checkpoint=part)
     monkeypatch.undo()
+    return joints, points, part
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path, monkeypatch):
+    joints, points, part = checkpoint_left(tmp_path, monkeypatch)
     content = part.read_bytes()
     different = [
         (points, {"seed": 1}), (points, {"l1": 0.3}), (points + 1, {}), (points[:-20], {}), (points, {"loss": "l2"}),
@@ -178,11 +184,7 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "bits"])
 def test_a_damaged_checkpoint_is_one_error(tmp_path, monkeypatch, damage):
-    joints, points = poses("coco_17", 200)
-    part = tmp_path / "fit.part"
-    monkeypatch.setattr(run.Run, "finish", lambda self: None)
-    fit_acae(points, joints, (4, 1), checkpoint=part)
-    monkeypatch.undo()
+    joints, points, part = checkpoint_left(tmp_path, monkeypatch)
     content = part.read_bytes()
     start = content.index(b"free.0")
     part.write_bytes({
