@@ -1,13 +1,15 @@
 """Cameras: from the world into the camera and onto the image, and from the image back to rays.
 
-The camera looks along +z, x is right and y down (OpenCV); the image is in pixels. Lenses follow Brown and Conrady
-with OpenCV's five coefficients: "OpenCV: Camera Calibration and 3D Reconstruction", Detailed Description.
+The camera looks along +z, x is right and y down (OpenCV); the image is in pixels, (0, 0) the centre of its first
+pixel. Lenses follow Brown and Conrady with OpenCV's eight coefficients, the rational ones among them: "OpenCV: Camera
+Calibration and 3D Reconstruction", Detailed Description. Human3.6M's lens differs from it in one factor.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from skelbridge.errors import InputError
 
 Array = NDArray[np.float64]
+
+#: How a lens bends: OpenCV's model, or that of Human3.6M's code, which has the products in the tangential terms once
+#: where OpenCV has them twice (2 p1 x y, 2 p2 x²).
+Lens = Literal["opencv", "h36m"]
 
 #: Newton steps of undistortion; what has not settled by then has no answer.
 _STEPS, _SETTLED = 30, 1e-10
@@ -27,7 +33,9 @@ class Camera:
     matrix: (3, 3), the intrinsics in pixels, last row 0, 0, 1.
     rotation (3, 3) and translation (3,): a point in the camera is rotation @ (point in the world) + translation, in
         the world's unit.
-    distortion: k1, k2, p1, p2, k3 (radial, radial, tangential, tangential, radial); those left out are 0.
+    distortion: k1, k2, p1, p2, k3, k4, k5, k6 (k radial, the last three in the denominator; p tangential); those left
+        out are 0.
+    lens: the model that the coefficients belong to.
 
     Raises InputError for other shapes, numbers that are not finite, and a rotation that is none.
     """
@@ -36,13 +44,16 @@ class Camera:
     rotation: ArrayLike = field(default_factory=lambda: np.eye(3))
     translation: ArrayLike = (0.0, 0.0, 0.0)
     distortion: ArrayLike = ()
+    lens: Lens = "opencv"
 
     def __post_init__(self) -> None:
-        lens = np.asarray(self.distortion, dtype=float).ravel()
-        if len(lens) > 5:
-            raise InputError("distortion", expected="at most k1, k2, p1, p2, k3", got=f"{len(lens)} numbers")
-        object.__setattr__(self, "distortion", np.pad(lens, (0, 5 - len(lens))))
-        for name, shape in (("matrix", (3, 3)), ("rotation", (3, 3)), ("translation", (3,)), ("distortion", (5,))):
+        bends = np.asarray(self.distortion, dtype=float).ravel()
+        if len(bends) > 8:
+            raise InputError("distortion", expected="at most k1, k2, p1, p2, k3 ... k6", got=f"{len(bends)} numbers")
+        if self.lens not in get_args(Lens):
+            raise InputError("the camera's lens", expected=" or ".join(get_args(Lens)), got=self.lens)
+        object.__setattr__(self, "distortion", np.pad(bends, (0, 8 - len(bends))))
+        for name, shape in (("matrix", (3, 3)), ("rotation", (3, 3)), ("translation", (3,)), ("distortion", (8,))):
             values = np.asarray(getattr(self, name), dtype=float)
             if values.shape != shape or not np.isfinite(values).all():
                 raise InputError(f"the camera's {name}", expected=f"finite numbers of shape {shape}", got=values)
@@ -79,7 +90,11 @@ class Camera:
         NaN as well where the lens model, which holds for what the lens sees, would fold the far outside back into
         the image.
         """
-        seen = self.to_camera(points)
+        return self.project_seen(self.to_camera(points))
+
+    def project_seen(self, points: ArrayLike) -> Array:
+        """As `project`, of points in the camera's axes (..., 3)."""
+        seen = np.asarray(points, dtype=float)
         ahead = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
         flat = seen[..., :2] / ahead
         flat = np.where(np.sum(flat**2, axis=-1, keepdims=True) < self._fold, flat, np.nan)
@@ -94,38 +109,46 @@ class Camera:
         flat, step = wanted, np.zeros_like(wanted)
         with np.errstate(all="ignore"):  # what runs away becomes NaN below
             for _ in range(_STEPS):
-                bent, (xx, xy, yy) = self._distorted(flat)
+                bent, (xx, xy, yx, yy) = self._distorted(flat)
                 off = wanted - bent
-                step = np.stack([yy * off[..., 0] - xy * off[..., 1], xx * off[..., 1] - xy * off[..., 0]], axis=-1)
-                step = step / (xx * yy - xy**2)[..., None]
+                step = np.stack([yy * off[..., 0] - xy * off[..., 1], xx * off[..., 1] - yx * off[..., 0]], axis=-1)
+                step = step / (xx * yy - xy * yx)[..., None]
                 flat = flat + step
                 if not np.nanmax(np.abs(step), initial=0) > _SETTLED:
                     break
             settled = (np.abs(step) <= _SETTLED).all(axis=-1) & (np.sum(flat**2, axis=-1) < self._fold)
         return np.where(settled[..., None], flat, np.nan)
 
-    def _distorted(self, flat: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        """Undistorted x / z, y / z (..., 2) after the lens, and the derivatives: xx, xy = yx, yy (...)."""
-        k1, k2, p1, p2, k3 = np.asarray(self.distortion)
+    def _distorted(self, flat: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+        """Undistorted x / z, y / z (..., 2) after the lens, and the derivatives: xx, xy, yx, yy (...)."""
+        k1, k2, p1, p2, k3, k4, k5, k6 = np.asarray(self.distortion)
         x, y = flat[..., 0], flat[..., 1]
         square = x**2 + y**2
-        radial = 1 + square * (k1 + square * (k2 + square * k3))
-        slope = 2 * (k1 + square * (2 * k2 + square * 3 * k3))
+        above, below = 1 + square * (k1 + square * (k2 + square * k3)), 1 + square * (k4 + square * (k5 + square * k6))
+        radial = above / below
+        slope = 2 * (k1 + square * (2 * k2 + square * 3 * k3) - radial * (k4 + square * (2 * k5 + square * 3 * k6)))
+        slope = slope / below
+        twice = 2 if self.lens == "opencv" else 1
         bent = np.stack(
             [
-                x * radial + 2 * p1 * x * y + p2 * (square + 2 * x**2),
-                y * radial + p1 * (square + 2 * y**2) + 2 * p2 * x * y,
+                x * radial + twice * (p1 * x * y + p2 * x**2) + p2 * square,
+                y * radial + twice * (p2 * x * y + p1 * y**2) + p1 * square,
             ],
             axis=-1,
         )
-        xx = radial + x**2 * slope + 2 * p1 * y + 6 * p2 * x
-        yy = radial + y**2 * slope + 6 * p1 * y + 2 * p2 * x
-        return bent, (xx, x * y * slope + 2 * p1 * x + 2 * p2 * y, yy)
+        xx = radial + x**2 * slope + twice * (p1 * y + 2 * p2 * x) + 2 * p2 * x
+        yy = radial + y**2 * slope + twice * (p2 * x + 2 * p1 * y) + 2 * p1 * y
+        xy = x * y * slope + twice * p1 * x + 2 * p2 * y
+        yx = x * y * slope + twice * p2 * y + 2 * p1 * x
+        return bent, (xx, xy, yx, yy)
 
     @cached_property
     def _fold(self) -> float:
-        """Squared distance from the axis up to which the radial distortion grows: r + k1 r³ + k2 r⁵ + k3 r⁷."""
-        k1, k2, _, _, k3 = np.asarray(self.distortion)
-        roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1])
+        """Squared distance from the axis up to which the radial distortion grows."""
+        k1, k2, _, _, k3, k4, k5, k6 = np.asarray(self.distortion)
+        above, below, square = (np.polynomial.Polynomial(c) for c in ([1, k1, k2, k3], [1, k4, k5, k6], [0, 1]))
+        # r above / below, with square = r², grows as long as this is above zero, and has a pole where below is zero
+        growth = (above + 2 * square * above.deriv()) * below - 2 * square * above * below.deriv()
+        roots = np.concatenate([growth.trim().roots(), below.trim().roots()])
         real = roots.real[(np.abs(roots.imag) < 1e-12) & (roots.real > 0)]
         return float(real.min(initial=np.inf))

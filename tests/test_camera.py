@@ -9,7 +9,8 @@ from skelbridge.camera import Camera
 from skelbridge.errors import InputError
 
 MATRIX = [[1200.0, 0, 640], [0, 1180, 360], [0, 0, 1]]
-LENSES = [(), (-0.3, 0.09), (0.1, -0.05, 1e-3, -2e-3), (-0.28, 0.1, 1e-3, -5e-4, -0.02), (0.2, 0.1, 0, 0, 0.05)]
+LENSES = [(), (-0.3, 0.09), (0.1, -0.05, 1e-3, -2e-3), (-0.28, 0.1, 1e-3, -5e-4, -0.02), (0.2, 0.1, 0, 0, 0.05),
+          (0.3, -0.1, 1e-3, 2e-3, 0.02, 0.5, -0.05, 0.01)]  # fmt: skip
 
 
 def turned(axis, angle):
@@ -84,12 +85,24 @@ def test_a_lens_does_not_fold_the_outside_into_the_image():
         ({"matrix": MATRIX, "rotation": np.diag([1.0, 1, -1])}, "rotation"),
         ({"matrix": MATRIX, "rotation": 2 * np.eye(3)}, "rotation"),
         ({"matrix": MATRIX, "translation": [0, np.nan, 0]}, "translation"),
-        ({"matrix": MATRIX, "distortion": np.zeros(8)}, "distortion"),
+        ({"matrix": MATRIX, "distortion": np.zeros(9)}, "distortion"),
+        ({"matrix": MATRIX, "lens": "fisheye"}, "lens"),
     ],
 )
 def test_what_is_no_camera_is_refused(arguments, word):
     with pytest.raises(InputError, match=word):
         Camera(**arguments)
+
+
+def test_the_lens_of_human36m_has_the_tangential_products_once():
+    k1, k2, p1, p2, k3 = lens = LENSES[3]
+    x, y = 0.31, -0.22
+    r2 = x**2 + y**2
+    factor = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3 + p1 * y + p2 * x
+    camera = Camera(MATRIX, distortion=lens, lens="h36m")
+    found = camera.project([x, y, 1])
+    np.testing.assert_allclose(found, [640 + 1200 * (x * factor + p2 * r2), 360 + 1180 * (y * factor + p1 * r2)])
+    np.testing.assert_allclose(camera.rays(found), [x, y], atol=1e-9)
 
 
 @pytest.mark.parametrize("lens", LENSES)
