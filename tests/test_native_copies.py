@@ -1,0 +1,106 @@
+"""Every dataset: its reader against a native-layout copy that was written apart from it, whole and damaged."""
+
+import shutil
+import signal
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import pytest
+from native import disagreements, read_all
+
+from skelbridge.datasets import datasets, reader_class
+from skelbridge.errors import SkelbridgeError
+from skelbridge.io.tree import Tree
+from skelbridge.synthetic.native import copies, write_copy
+
+#: Containers that hold annotations; pictures and videos are decoded by libraries and damaged in their own tests.
+ANNOTATIONS = (
+    ".cdf", ".mat", ".npz", ".npy", ".pkl", ".json", ".csv", ".xml", ".txt", ".c3d", ".calibration", ".cal", ".calib",
+    ".ini", ".yml", ".yaml", ".h5", ".tar", ".zip",
+)  # fmt: skip
+ROUNDS = 12
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """Gives the folder of a dataset's copy and what reading it must give; written once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            root = tmp_path_factory.mktemp(name) / name
+            made[name] = root, write_copy(name, root)
+        return made[name]
+
+    return get
+
+
+def test_every_dataset_has_a_card_a_reader_and_a_copy():
+    assert len(datasets()) == 38
+    assert set(copies()) == set(datasets())
+    for name, card in datasets().items():
+        assert reader_class(name).skeletons == card.skeletons
+
+
+@pytest.mark.parametrize("name", copies())
+def test_a_reader_gives_what_its_dataset_says(copy, name):
+    root, truths = copy(name)
+    assert truths
+    problems, _ = disagreements(name, root, truths)
+    assert not problems, "\n".join(problems[:20])
+
+
+@pytest.mark.parametrize("name", copies())
+def test_damaged_files_are_one_clear_error_or_are_read(copy, name, tmp_path):
+    root, truths = copy(name)
+    rng = np.random.default_rng(list(name.encode()))
+    files = sorted(path for path in root.rglob("*") if path.suffix in ANNOTATIONS and "models" not in path.parts)
+    shutil.copytree(root, tmp_path / name)
+    for number in range(ROUNDS):
+        chosen = files[rng.integers(len(files))]
+        target = tmp_path / name / chosen.relative_to(root)
+        whole = chosen.read_bytes()
+        _damage(target, whole, number % 3, rng)
+        with _limited(SECONDS, f"{name}: {chosen.name}, damaged in round {number}"), suppress(SkelbridgeError):
+            read_all(name, tmp_path / name, truths[0].skeleton)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(whole)
+
+
+def test_a_wrong_folder_is_told_what_is_missing(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"no dataset")
+    for name in datasets():
+        with pytest.raises(SkelbridgeError, match="expected") as caught:
+            reader_class(name)(Tree(tmp_path)).parts()
+        assert str(tmp_path) in str(caught.value)
+
+
+def _damage(path, whole, kind, rng):
+    """Flips some bits, cuts the end off, or removes the file."""
+    if kind == 2:
+        path.unlink()
+        return
+    data = bytearray(whole)
+    if kind == 1:
+        data = data[: int(rng.integers(len(data)))]
+    else:
+        for place in rng.integers(len(data), size=3):
+            data[place] ^= 1 << int(rng.integers(8))
+    path.write_bytes(data)
+
+
+@contextmanager
+def _limited(seconds, what):
+    """Fails where the block takes longer: a hang."""
+
+    def stop(*_):
+        raise TimeoutError(f"{what}: no end after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
