@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,7 @@ def write_npz(path: Path, **arrays: ArrayLike) -> None:
 
 
 def write_image(path: Path, image: NDArray[Any], quality: int = 88) -> None:
-    """A picture (height, width[, 3]), uint8, 16 bits or bool (as 0 and 255), as its suffix says: .jpg, .png, .bmp ..."""
+    """A picture (height, width[, 3]), uint8, 16 bits or bool (as 0 and 255), as its suffix says."""
     values = np.asarray(image)
     values = values * np.uint8(255) if values.dtype == bool else values
     need("PIL.Image", "data").fromarray(values).save(new(path), quality=quality)
@@ -202,8 +202,11 @@ def write_pickle(path: Path, value: Any, python2: bool = False) -> None:
     new(path).write_bytes(stream.getvalue())
 
 
-class _Python2Pickler(pickle._Pickler):  # type: ignore[misc,name-defined]  # Python's own, written in Python
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+_PicklerInPython: Any = pickle._Pickler  # type: ignore[attr-defined]
+
+
+class _Python2Pickler(_PicklerInPython):  # type: ignore[misc]
+    dispatch: ClassVar[dict[type, Any]] = dict(_PicklerInPython.dispatch)
 
     def save_bytes(self, value: bytes) -> None:
         self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
@@ -214,10 +217,10 @@ class _Python2Pickler(pickle._Pickler):  # type: ignore[misc,name-defined]  # Py
         self.memoize(value)
 
     def save_global(self, value: Any, name: str | None = None) -> None:
-        module = pickle.whichmodule(value, name or value.__qualname__)  # type: ignore[attr-defined]
-        old = module.replace("numpy._core", "numpy.core")
-        old = {"builtins": "__builtin__", "copyreg": "copy_reg"}.get(old, old)
-        self.write(pickle.GLOBAL + f"{old}\n{name or value.__qualname__}\n".encode())
+        name = name or value.__qualname__
+        module = pickle.whichmodule(value, name).replace("numpy._core", "numpy.core")  # type: ignore[attr-defined]
+        module = {"builtins": "__builtin__", "copyreg": "copy_reg"}.get(module, module)
+        self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
         self.memoize(value)
 
     dispatch[bytes], dispatch[str], dispatch[FunctionType] = save_bytes, save_str, save_global
