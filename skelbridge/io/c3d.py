@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from skelbridge.io.files import MAX_ABS, PARTIAL, damaged, read_bytes
 from skelbridge.io.named import named_poses
 from skelbridge.io.trc import UNITS
-from skelbridge.poses import Poses
+from skelbridge.poses import MILLIMETRES, Poses, Units
 from skelbridge.skeletons import Skeleton
 
 BLOCK = 512
@@ -47,6 +47,31 @@ class _Numbers:
         return np.ascontiguousarray(halves).view("<f4").ravel() / np.float32(4)
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds: all its points, in the file's unit, with their labels; its parameters; what was noticed."""
+
+    points: NDArray[np.float64]
+    labels: list[str]
+    rate: float
+    units: Units
+    parameters: Parameters
+    notes: list[str]
+
+
+def read_c3d(content: bytes, path: Path) -> tuple[NDArray[np.float64], list[str], float]:
+    """All points of a C3D file (frames, points, 3) in mm, NaN where invalid or (0, 0, 0); labels; frames a second.
+
+    A label is empty where a point has none. `path` is for messages. Raises FileFormatError for a damaged file, one
+    cut off among them, and for points whose unit is none of length.
+    """
+    found = _decode(content, path, partial=False)
+    if found.units not in MILLIMETRES:
+        units = _strings(found.parameters.get("POINT:UNITS"))
+        raise damaged(path, "POINT:UNITS", expected="mm, cm, m or inches", got=units, mend="Is it of places?")
+    return found.points * MILLIMETRES[found.units], found.labels, found.rate
+
+
 def read(path: Path, card: Skeleton | None, *, partial: bool = False) -> Poses:
     """Read the points of a C3D file, (frames, joints, 3): invalid, NaN and (0, 0, 0) ones are missing.
 
@@ -54,7 +79,32 @@ def read(path: Path, card: Skeleton | None, *, partial: bool = False) -> Poses:
     Raises FileFormatError for a damaged file, before anything large is allocated; one with fewer frames than
     it declares is read with `partial`.
     """
-    data = read_bytes(path)
+    found = _decode(read_bytes(path), path, partial)
+    count = len(found.labels)
+    dropped = {label for group in NO_POINTS for label in _strings(found.parameters.get(f"POINT:{group}"))}
+    kept = [k for k, label in enumerate(found.labels) if label and label[0] != "*" and label not in dropped]
+    if len(kept) < count:
+        left = f"{count - len(kept)} entries that are unlabelled or no places (angles, forces ...) left out"
+        found.notes.append(left)
+    if not kept:
+        raise damaged(path, "POINT:LABELS", expected="labelled points", got=f"none in {count}")
+    axes = {axis: _strings(found.parameters.get(f"POINT:{axis}_SCREEN")) for axis in ("X", "Y")}
+    return named_poses(
+        [found.labels[point].rpartition(":")[2].strip() for point in kept],
+        found.points[:, kept],
+        source=path,
+        card=card,
+        units=found.units,
+        fps=found.rate if 0 < found.rate < 1e6 else None,
+        notes=found.notes,
+        meta={
+            "container": "c3d",
+            **{f"{axis.lower()}_screen": word[0] for axis, word in axes.items() if word},
+        },
+    )
+
+
+def _decode(data: bytes, path: Path, partial: bool) -> _Content:
     if len(data) < 2 * BLOCK or data[1] != 0x50 or data[0] < 2:
         raise damaged(
             path,
@@ -65,29 +115,9 @@ def read(path: Path, card: Skeleton | None, *, partial: bool = False) -> Poses:
     style, parameters = _read_parameters(path, data)
     count = _count(parameters, "POINT:USED", style.ints(data[2:4])[0])
     values, notes = _read_points(path, data, style, parameters, count, partial)
-    labels = _labels(parameters, count)
-    dropped = {label for group in NO_POINTS for label in _strings(parameters.get(f"POINT:{group}"))}
-    kept = [point for point, label in enumerate(labels) if label and label[0] != "*" and label not in dropped]
-    if len(kept) < count:
-        notes.append(f"{count - len(kept)} entries that are unlabelled or no places (angles, forces ...) left out")
-    if not kept:
-        raise damaged(path, "POINT:LABELS", expected="labelled points", got=f"none in {count}")
     units = (_strings(parameters.get("POINT:UNITS")) or [""])[0].lower()
     rate = _number(parameters, "POINT:RATE", float(style.floats(data[20:24])[0]))
-    axes = {axis: _strings(parameters.get(f"POINT:{axis}_SCREEN")) for axis in ("X", "Y")}
-    return named_poses(
-        [labels[point].rpartition(":")[2].strip() for point in kept],
-        values[:, kept],
-        source=path,
-        card=card,
-        units=UNITS.get(units, "unknown"),
-        fps=rate if 0 < rate < 1e6 else None,
-        notes=notes,
-        meta={
-            "container": "c3d",
-            **{f"{axis.lower()}_screen": word[0] for axis, word in axes.items() if word},
-        },
-    )
+    return _Content(values, _labels(parameters, count), rate, UNITS.get(units, "unknown"), parameters, notes)
 
 
 def _read_parameters(path: Path, data: bytes) -> tuple[_Numbers, Parameters]:
