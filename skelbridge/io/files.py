@@ -24,7 +24,7 @@ MAX_ABS = 1e9
 
 
 def damaged(
-    path: Path,
+    path: Path | str,
     place: str,
     *,
     expected: object = None,
