@@ -24,6 +24,44 @@ class NativeFile(BaseModel):
     needed: bool = Field(default=True, description="whether the reader cannot do without")
 
 
+class Thinning(BaseModel):
+    """How frames that differ little are left out; see `skelbridge.datasets.thinning`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["since_last", "since_any", "none"] = Field(
+        default="since_last", description="moved since the last kept frame; against each kept one; keep every frame"
+    )
+    mm: float = Field(default=100.0, gt=0, description="how far a joint must have moved, 3D points")
+    box_share: float = Field(default=0.1, gt=0, description="the same for 2D points, of the longer side of the box")
+    min_joints: int = Field(default=1, ge=1, description="how many joints must have moved so far")
+    memory: int = Field(default=100, ge=1, description="how many kept poses since_any looks back on")
+    newly_seen: bool = Field(default=False, description="whether a joint that was missing counts as moved")
+    centred: bool = Field(default=False, description="whether motion is about the mean of the joints")
+    step: int = Field(default=1, ge=1, description="only every n-th frame is looked at")
+    evaluation_step: int = Field(default=1, ge=1, description="every n-th frame of splits that are judged on is kept")
+
+
+class Boxes(BaseModel):
+    """How people's boxes are made, and which are too small; see `skelbridge.datasets.boxes`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    expand: float = Field(default=1.05, ge=1, description="by how much the box of points is enlarged")
+    min_side: float = Field(default=0.0, ge=0, description="of the shorter side, pixels; smaller people are dropped")
+    min_longer_side: float = Field(default=0.0, ge=0, description="of the longer side, pixels")
+
+
+class Labels(BaseModel):
+    """How much of a person must be labelled; see `skelbridge.datasets.clean`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    visible: float = Field(default=0.0, ge=0, description="joints that must be seen (visible), at least")
+    labelled: float = Field(default=0.0, ge=0, description="joints that must be given at all, at least")
+    limbs: int = Field(default=0, ge=0, description="of the ankles, knees, hips, wrists, elbows, shoulders, at least")
+
+
 class DatasetCard(BaseModel):
     """A dataset."""
 
@@ -47,6 +85,12 @@ class DatasetCard(BaseModel):
     files: tuple[NativeFile, ...] = Field(min_length=1)
     known_bad: tuple[str, ...] = Field(default=(), description="what its reader drops or repairs, and why")
     notes: tuple[str, ...] = Field(default=(), description="what users should know; open questions")
+    fps: float = Field(default=0.0, ge=0, description="annotated frames a second, where they are one rate")
+    evaluation: tuple[str, ...] = Field(default=("test",), description="splits that are judged on: people are not left out")
+    thinning: Thinning = Thinning()
+    boxes: Boxes = Boxes()
+    labels: Labels = Labels()
+    plausible: bool = Field(default=True, description="whether people with impossible bones are cleaned out")
 
 
 @lru_cache(maxsize=1)
