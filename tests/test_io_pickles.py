@@ -34,9 +34,10 @@ def refused(content):
 def test_plain_values_and_arrays_come_as_python_reads_them(protocol):
     kept = np.arange(4)
     value = {
-        "text": "Zürich", "bytes": b"\x00\xff", "numbers": [1, -(2**70), 1.5, True, None, 2 + 1j], "pair": (1, {"a", "b"}),
+        "text": "Zürich", "bytes": b"\x00\xff", "numbers": [1, -(2**70), 1.5, True, None, 2 + 1j],
+        "pair": (1, {"a", "b"}), "same": [kept, kept],
         "array": np.arange(6.0).reshape(2, 3).T, "flags": np.array([True, False]), "words": np.array(["ab", "c"]),
-        "big_endian": np.arange(3, dtype=">f4"), "scalar": np.float32(0.1), "empty": np.zeros((0, 3)), "same": [kept, kept],
+        "big_endian": np.arange(3, dtype=">f4"), "scalar": np.float32(0.1), "empty": np.zeros((0, 3)),
         "objects": np.array([{"k": 1}, None], dtype=object), "content": bytearray(b"ab"),
     }  # fmt: skip
     found = read(pickle.dumps(value, protocol))
@@ -54,7 +55,7 @@ def test_plain_values_and_arrays_come_as_python_reads_them(protocol):
 def test_text_arrays_and_large_integers_of_python_2():
     """What cPickle of Python 2 wrote for {'trans': array([[1.5, 255.0]]), 'ids': [3L], 'name': 'M\\xfcller'}."""
     raw = np.array([[1.5, 255.0]]).tobytes()
-    text = "".join("\\x%02x" % byte for byte in raw)
+    text = "".join(f"\\x{byte:02x}" for byte in raw)
     content = (
         b"(dp1\nS'trans'\np2\ncnumpy.core.multiarray\n_reconstruct\np3\n(cnumpy\nndarray\np4\n(I0\ntS'b'\ntRp5\n"
         b"(I1\n(I1\nI2\ntcnumpy\ndtype\np6\n(S'f8'\nI0\nI1\ntRp7\n(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'"
@@ -63,15 +64,16 @@ def test_text_arrays_and_large_integers_of_python_2():
     )
     found = read(content)
     np.testing.assert_array_equal(found["trans"], [[1.5, 255.0]])
-    assert found["ids"] == [3] and found["name"] == "Müller"
+    assert found["ids"] == [3]
+    assert found["name"] == "Müller"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pandas_tables_of_the_pandas_installed(protocol):
     pandas = pytest.importorskip("pandas")
     columns = {
-        "imgPath": ["a.png", "b.png"], "camX": [1.0, 2.5], "camY": [3.0, 4.0], "count": [1, 2], "valid": [[True], [False, True]],
-        "joints": [[np.zeros((2, 3))], [np.ones((2, 3), np.float32), None]], "kid": [True, False],
+        "imgPath": ["a.png", "b.png"], "camX": [1.0, 2.5], "camY": [3.0, 4.0], "count": [1, 2],
+        "valid": [[True], [False, True]], "joints": [[np.zeros((2, 3))], [np.ones((2, 3), np.float32), None]], "kid": [True, False],
     }  # fmt: skip
     found = read(pickle.dumps(pandas.DataFrame(columns), protocol))
     assert list(found) == list(columns)
@@ -97,12 +99,12 @@ def old_table(columns, values, protocol):
         def save_global(self, thing, name=None):
             self.write(pickle.GLOBAL + f"{thing.__module__}\n{thing.__name__}\n".encode())
 
-        dispatch = {**pickle._Pickler.dispatch, type: save_global}
-
         def save(self, thing, save_persistent_id=True):
             if type(thing) in vars(fake).values() and hasattr(thing, "made"):
                 return self.save_reduce(*thing.made, obj=thing)
             return super().save(thing, save_persistent_id)
+
+    Pickler.dispatch = {**pickle._Pickler.dispatch, type: Pickler.save_global}
 
     def made(kind, *how):
         thing = kind()
@@ -192,7 +194,9 @@ HOSTILE = {
     "open": lambda flag: pickle.dumps([1, {"a": Evil(open, (str(flag), "w"))}]),
     "getattr": lambda flag: b"cbuiltins\ngetattr\n(cos\nsystem\nS'x'\ntR.",
     "a dotted name": lambda flag: b"\x80\x04\x8c\x05numpy\x8c\x0bf2py.os.sys\x93.",
-    "a name below pandas, called, then built": lambda flag: b"cpandas\nio.common.os.system\n(S'touch " + str(flag).encode() + b"'\ntRcos\nsystem\n(S'true'\ntR.",
+    "a name below pandas, called, then built": lambda flag: (
+        b"cpandas\nio.common.os.system\n(S'touch " + str(flag).encode() + b"'\ntRcos\nsystem\n(S'true'\ntR."
+    ),
     "numpy's own unpickler": lambda flag: b"cnumpy\nload\n(S'/etc/passwd'\ntR.",
     "an old class": lambda flag: b"(S'touch " + str(flag).encode() + b"'\nios\nsystem\n.",
     "an object of an old class": lambda flag: b"(cos\nsystem\nS'touch " + str(flag).encode() + b"'\no.",
@@ -244,8 +248,13 @@ BOMBS = {
     "a bytearray that is not there": lambda: b"\x80\x05\x96" + struct.pack("<Q", 2**50) + b"abc.",
     "bytes of a length": lambda: b"cbuiltins\nbytes\n(I99999999999\ntR.",
     "a bytearray of a length": lambda: b"c__builtin__\nbytearray\n(I99999999999\ntR.",
-    "an array larger than its content": lambda: pickle.dumps(np.arange(4), 2).replace(b"K\x04\x85", b"J\xff\xff\xff\x7f\x85"),
-    "a sparse matrix without end": lambda: b"cscipy.sparse.csc\ncsc_matrix\n)R(dS'_shape'\n(I999999999\nI999999999\ntsS'data'\n(lsS'indices'\n(lsS'indptr'\n(lsb.",
+    "an array larger than its content": lambda: (
+        pickle.dumps(np.arange(4), 2).replace(b"K\x04\x85", b"J\xff\xff\xff\x7f\x85")
+    ),
+    "a sparse matrix without end": lambda: (
+        b"cscipy.sparse.csc\ncsc_matrix\n)R(dS'_shape'\n(I999999999\nI999999999\nts"
+        b"S'data'\n(lsS'indices'\n(lsS'indptr'\n(lsb."
+    ),
     "records": lambda: pickle.dumps(np.zeros(2, [("a", "f8"), ("b", "i4")])),
     "cut off": lambda: pickle.dumps({"a": np.arange(100.0)})[:-200],
     "empty": lambda: b"",
@@ -265,13 +274,16 @@ def test_every_cut_and_flipped_byte_is_an_error_or_a_value():
         {"table": table, "sparse": scipy.sparse.eye(3, format="csr"), "o": np.array([None, 1], object)}
     )
     rng = np.random.default_rng(0)
+    read_whole = 0
     for turn in range(600):
         broken = bytearray(content)
         broken[rng.integers(len(broken))] = rng.integers(256)
         try:
             read(bytes(broken[: rng.integers(len(broken))] if turn % 3 == 0 else broken))
-        except FileFormatError as error:
-            assert "some.pkl" in str(error)
+        except FileFormatError:
+            continue
+        read_whole += 1
+    assert 0 < read_whole < 400
 
 
 def npz(**arrays):
@@ -292,7 +304,8 @@ def test_npz_gives_the_arrays_asked_for():
     np.testing.assert_array_equal(found["poses"], [[0, 1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(found["order"], np.eye(2, 3))
     assert found["name"].tolist() == ["a", "b"]
-    assert found["people"].shape == () and found["people"].item()["S1"]["walk"].shape == (2, 3)
+    assert found["people"].shape == ()
+    assert found["people"].item()["S1"]["walk"].shape == (2, 3)
     assert set(read_npz(stream, "some.npz", ["name", "none"])) == {"name"}
 
 
@@ -317,7 +330,8 @@ def header(shape, kind="<f8"):
 @pytest.mark.parametrize(
     "content",
     [
-        header((10**9, 10**6)) + b"12345678", header((-1,)) + b"12345678", header((2,)) + b"12345678", header((2,), "|O") + b"K\x01.",
+        header((10**9, 10**6)) + b"12345678", header((-1,)) + b"12345678", header((2,)) + b"12345678",
+        header((2,), "|O") + b"K\x01.",
         b"\x93NUMPY\x01\x00\xff\xff", b"\x93NUMPY\x07\x00", b"", header("__import__('os')"), header((1,), "<f77"),
     ],
 )  # fmt: skip
