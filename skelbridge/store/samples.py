@@ -193,7 +193,9 @@ class Samples:
     def __getitem__(self, rows: slice | NDArray[Any]) -> Samples:
         """Some of the rows: a slice, indices or a mask."""
         chosen = np.arange(len(self))[rows]
-        arrays: dict[str, Any] = {f.name: value[chosen] for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
+        arrays: dict[str, Any] = {
+            f.name: value[chosen] for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)
+        }
         return replace(
             self,
             **arrays,
