@@ -81,6 +81,15 @@ def cell(values: Sequence[Any], *shape: int) -> NDArray[Any]:
     return cells.reshape(shape or (1, -1))
 
 
+def structs(entries: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
+    """A MATLAB struct array, 1 x n, for version 5; all entries have the same fields."""
+    array = np.empty((1, len(entries)), [(name, object) for name in entries[0]])
+    for number, entry in enumerate(entries):
+        for name, value in entry.items():
+            array[name][0, number] = value
+    return array
+
+
 def write_mat5(path: Path, variables: Mapping[str, Any], compressed: bool = True) -> None:
     """MATLAB v5. Dicts are structs, `cell`s cells; one-dimensional arrays become rows, lists arrays."""
     savemat(new(path), dict(variables), do_compression=compressed, oned_as="row", long_field_names=True)
