@@ -62,7 +62,7 @@ def _sequence(out: Path, sequence: _Sequence, seed: int) -> list[Truth]:
         if node not in sequence.videos:
             continue
         video = folder / "hdVideos" / f"hd_00_{node:02d}.mp4"
-        shown = [0] * sequence.start + list(range(_FRAMES))
+        shown = [0] * sequence.start + [*range(_FRAMES), _FRAMES - 1]
         drawn = {frame: coarse(camera, scene, frame, SIZE, 4) for frame in range(_FRAMES)}
         write_video(video, (drawn[frame] for frame in shown), 29.97)
         for frame, world in poses:
