@@ -24,8 +24,13 @@ NOTED = "skelbridge_format"
 
 def load_json(path: Path) -> Any:
     """The content of a JSON file; FileFormatError with the line where it breaks."""
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str | bytes, path: Path) -> Any:
+    """The content of JSON text; FileFormatError with the line where it breaks. `path` is for messages."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise damaged(path, place, expected="JSON", got=error.msg) from None
