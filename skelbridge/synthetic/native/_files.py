@@ -56,9 +56,9 @@ def write_image(path: Path, image: NDArray[Any], quality: int = 88) -> None:
     need("PIL.Image", "data").fromarray(values).save(new(path), quality=quality)
 
 
-def write_video(path: Path, frames: Iterable[Image], fps: float | Fraction = 25) -> None:
-    """Frames (height, width, 3), of even sizes, as .mp4 (H.264), .avi (MJPEG) or .mkv (FFV1)."""
-    codec, pixels, options = _CODECS[path.suffix.lower()]
+def write_video(path: Path, frames: Iterable[Image], fps: float | Fraction = 25, raw: bool = False) -> None:
+    """Frames (height, width, 3), of even sizes, as .mp4 (H.264), .avi (MJPEG) or .mkv (FFV1), or `raw`."""
+    codec, pixels, options = ("rawvideo", "bgr24", {}) if raw else _CODECS[path.suffix.lower()]
     av = need("av", "data")
     with av.open(str(new(path)), "w") as file:
         stream = None

@@ -28,4 +28,4 @@ def extent(points: Floats, margin: float = 0.0) -> Floats:
 def inside(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Which points (..., 2) lie in a picture of width, height."""
     with np.errstate(invalid="ignore"):
-        return ((points >= 0) & (points <= np.array(size) - 1)).all(axis=-1)
+        return np.asarray(((points >= 0) & (points <= np.array(size) - 1)).all(axis=-1))

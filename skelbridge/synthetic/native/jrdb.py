@@ -79,7 +79,7 @@ def _cameras() -> list[Camera]:
     for sensor in range(_SENSORS):
         angle = 2 * np.pi * (sensor % 5) / 5
         at = np.array([52 * np.sin(angle), 4.0 if sensor < 5 else -4.0, 52 * np.cos(angle)])
-        seen = look_at(at, at + [np.sin(angle), 0, np.cos(angle)], focal=1, size=SIZE, up=(0, -1, 0))
+        seen = look_at(at, at + np.array([np.sin(angle), 0, np.cos(angle)]), focal=1, size=SIZE, up=(0, -1, 0))
         shift = np.diag([0.3 * sensor, -0.2 * sensor, 0])
         cameras.append(Camera(_MATRIX + shift, seen.rotation, seen.translation, _BENDS))
     return cameras
