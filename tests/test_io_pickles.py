@@ -73,7 +73,8 @@ def test_pandas_tables_of_the_pandas_installed(protocol):
     pandas = pytest.importorskip("pandas")
     columns = {
         "imgPath": ["a.png", "b.png"], "camX": [1.0, 2.5], "camY": [3.0, 4.0], "count": [1, 2],
-        "valid": [[True], [False, True]], "joints": [[np.zeros((2, 3))], [np.ones((2, 3), np.float32), None]], "kid": [True, False],
+        "valid": [[True], [False, True]], "kid": [True, False],
+        "joints": [[np.zeros((2, 3))], [np.ones((2, 3), np.float32), None]],
     }  # fmt: skip
     found = read(pickle.dumps(pandas.DataFrame(columns), protocol))
     assert list(found) == list(columns)
