@@ -56,8 +56,8 @@ def write(out: Path) -> list[Truth]:
 
 def _camera(place: tuple[float, float, float]) -> Camera:
     camera = look_at(place, (0, 0, 1000), focal=979.0, size=SIZE, up=(0, 0, 1))
-    matrix = np.asarray(camera.matrix) + [[0, 0, 4.3], [0, 1.5, -7.9], [0, 0, 0]]
-    return Camera(matrix, camera.rotation, camera.translation, (-0.19, 0.13))
+    shift = np.array([[0, 0, 4.3], [0, 1.5, -7.9], [0, 0, 0]])
+    return Camera(np.asarray(camera.matrix) + shift, camera.rotation, camera.translation, (-0.19, 0.13))
 
 
 def _markers(seed: int, samples: int) -> tuple[Scene, Floats]:
