@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skelbridge.skeletons import skeleton
 from skelbridge.synthetic.native._files import write_pickle
-from skelbridge.synthetic.scene import Floats, virtual_scene
+from skelbridge.synthetic.scene import Floats, Scene, virtual_scene
 
 Kind = Literal["smpl", "smplh", "smplx"]
 GENDERS = ("neutral", "male", "female")
@@ -143,6 +143,24 @@ def posed(
     landmarks = np.einsum("flva,v->fla", face, _BARYCENTRIC)
     points = np.concatenate([heads, surface[:, :picked], landmarks], axis=1)
     return points + np.asarray(translation, float).reshape(-1, 1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """What a model does over time: betas (10,), pose (F, J, 3), translation (F, 3) m; points (F, P, 3) m as `posed`."""
+
+    model: BodyModel
+    betas: Floats
+    pose: Floats
+    translation: Floats
+    points: Floats
+
+
+def act(kind: Kind, gender: str, scene: Scene, person: int = 0) -> Act:
+    """A model that does what a person of the scene does."""
+    model = body_model(kind, gender)
+    betas, pose, translation = follow(model, scene.joints(_JOINTS[kind])[:, person] / 1000, seed=person)
+    return Act(model, betas, pose, translation, posed(model, betas, pose, translation))
 
 
 def follow(model: BodyModel, joints: Floats, seed: int = 0) -> tuple[Floats, Floats, Floats]:
