@@ -142,7 +142,7 @@ def test_wrong_parameters_are_named(models):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("v_template", np.zeros((5, 3))), ("weights", None), ("kintree_table", np.zeros((2, 24))),
+        ("v_template", np.zeros((5, 3))), ("weights", None), ("kintree_table", np.full((2, 24), 30)),
         ("J_regressor", "text"), ("posedirs", np.full((6890, 3, 207), np.nan)),
     ],
 )  # fmt: skip
