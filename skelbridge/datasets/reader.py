@@ -38,11 +38,11 @@ class Notes:
 
     def drop(self, reason: str, count: int = 1) -> None:
         """`count` samples are left out."""
-        self.dropped[reason] += int(count)
+        self.dropped.update({reason: int(count)} if count else {})
 
     def repair(self, what: str, count: int = 1) -> None:
         """`count` samples are changed from what the files say."""
-        self.repaired[what] += int(count)
+        self.repaired.update({what: int(count)} if count else {})
 
     def remark(self, text: str) -> None:
         """Something the user should know, told once."""
