@@ -45,7 +45,7 @@ class Shot:
         points = self.points[person]
         within = inside(points, self.size)
         columns, rows = np.where(within[:, None], points, 0).round().astype(int).T
-        others = np.delete(self.masks, person, axis=0).any(axis=0)[rows, columns]
+        others = np.delete(self.masks, person, axis=0)[:, rows, columns].any(axis=0)
         chance = rng.random(len(points))
         return np.where(within & (chance > 0.08), np.where(others | (chance > 0.85), 1, 2), 0)
 
