@@ -52,6 +52,16 @@ def test_plain_values_and_arrays_come_as_python_reads_them(protocol):
     assert found["same"][0] is found["same"][1]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_references_after_large_arrays(protocol):
+    shared = {"name": "one"}
+    value = [np.arange(1000.0), shared, np.arange(2000, dtype=np.int32), np.zeros(3), shared, np.full(500, "abc"), shared]
+    found = read(pickle.dumps(value, protocol))
+    for ours, theirs in zip(found, value, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert found[1] is found[4]
+
+
 def test_text_arrays_and_large_integers_of_python_2():
     """What cPickle of Python 2 wrote for {'trans': array([[1.5, 255.0]]), 'ids': [3L], 'name': 'M\\xfcller'}."""
     raw = np.array([[1.5, 255.0]]).tobytes()

@@ -206,7 +206,7 @@ class _Machine(pickle._Unpickler):
         if len(raw) > 1000 and not objects:  # else the bytes would stay in the memo, beside the array
             for place in self._lately():
                 if self.memo[place] is state or self.memo[place] is raw:
-                    del self.memo[place]
+                    self.memo[place] = None  # not deleted: protocol 4 counts the entries
 
     def _replace(self, old: Any, new: Any) -> None:
         """Puts `new` for the object on the stack, also where later parts of the pickle will look it up."""
