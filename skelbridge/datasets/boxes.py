@@ -103,7 +103,9 @@ def matched(boxes: Floats, detections: Floats) -> Floats:
 
     found = np.array(boxes, float)
     fit = overlap(boxes, detections)
-    grown = np.prod(np.reshape(detections, (-1, 4))[:, 2:], axis=-1) >= MAX_GROWTH * np.prod(found[:, 2:], axis=-1)[:, None]
+    grown = (
+        np.prod(np.reshape(detections, (-1, 4))[:, 2:], axis=-1) >= MAX_GROWTH * np.prod(found[:, 2:], axis=-1)[:, None]
+    )
     fit = np.where(grown | np.isnan(fit) | (fit < MIN_OVERLAP), 0, fit)
     for person, detection in zip(*linear_sum_assignment(-fit), strict=True):
         if fit[person, detection] > 0:

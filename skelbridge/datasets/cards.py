@@ -86,7 +86,9 @@ class DatasetCard(BaseModel):
     known_bad: tuple[str, ...] = Field(default=(), description="what its reader drops or repairs, and why")
     notes: tuple[str, ...] = Field(default=(), description="what users should know; open questions")
     fps: float = Field(default=0.0, ge=0, description="annotated frames a second, where they are one rate")
-    evaluation: tuple[str, ...] = Field(default=("test",), description="splits that are judged on: people are not left out")
+    evaluation: tuple[str, ...] = Field(
+        default=("test",), description="splits that are judged on: people are not left out"
+    )
     thinning: Thinning = Thinning()
     boxes: Boxes = Boxes()
     labels: Labels = Labels()

@@ -1,0 +1,66 @@
+"""What came of an ingestion, read from the store itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from skelbridge.datasets.checks import Check, judged
+from skelbridge.store.index import read_index
+from skelbridge.store.opening import open_store
+from skelbridge.store.writer import merged_reports
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What was kept of a dataset, what was dropped, repaired and cleaned out and why, and how it fared in the checks.
+
+    kept: samples of each split, before cleaning. forced: failed checks in spite of which the dataset is kept.
+    seconds: of work, added over processes.
+    """
+
+    store: Path
+    dataset: str
+    skeleton: str
+    parts: int
+    kept: dict[str, int]
+    dropped: dict[str, int]
+    repaired: dict[str, int]
+    cleaned: dict[str, int]
+    remarks: tuple[str, ...]
+    seconds: float
+    checks: tuple[Check, ...]
+    forced: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: str | Path) -> IngestReport:
+        """The report of an ingested store; FileFormatError where it is none."""
+        index = read_index(Path(path)).index
+        told = merged_reports(job.report for job in index.jobs)
+        return cls(
+            store=Path(path),
+            dataset=index.dataset,
+            skeleton=index.skeleton,
+            parts=sum(len(job.parts) for job in index.jobs),
+            kept=told.get("kept", {}),
+            dropped=told.get("dropped", {}),
+            repaired=told.get("repaired", {}),
+            cleaned=open_store(path).reasons(),
+            remarks=tuple(told.get("remarks", ())),
+            seconds=told.get("seconds", 0.0),
+            checks=tuple(judged(told.get("checks", {}))),
+            forced=tuple(told.get("forced", ())),
+        )
+
+    def __str__(self) -> str:
+        kept = ", ".join(f"{split} {count:,}" for split, count in self.kept.items()) or "none"
+        lines = [f"{self.store}: {self.dataset} as {self.skeleton}, {sum(self.kept.values()):,} samples ({kept}) from "
+                 f"{self.parts} parts in {self.seconds:,.0f} s of work"]  # fmt: skip
+        for title, counts in (("dropped", self.dropped), ("repaired", self.repaired), ("cleaned out", self.cleaned)):
+            lines += [f"  {title}: {count:,}  {reason}" for reason, count in sorted(counts.items())]
+        lines += [f"  note: {remark}" for remark in self.remarks]
+        for check in self.checks:
+            forced = " (kept by force)" if not check.passed and check.name in self.forced else ""
+            lines.append(f"  check {check}{forced}")
+            lines += [f"    worst: {place}" for place in check.worst if not check.passed]
+        return "\n".join(lines)
