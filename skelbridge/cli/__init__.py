@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from skelbridge.cli import bridge, poses
+from skelbridge.cli import bridge, data, poses
 from skelbridge.errors import SkelbridgeError
 
 
@@ -31,6 +31,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="skelbridge", description="Convert human poses between skeleton formats; bring datasets into one store."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (poses, bridge):
+    for group in (poses, bridge, data):
         group.add(commands)
     return parser

@@ -41,6 +41,17 @@ class Thinning(BaseModel):
     step: int = Field(default=1, ge=1, description="only every n-th frame is looked at")
     evaluation_step: int = Field(default=1, ge=1, description="every n-th frame of splits that are judged on is kept")
 
+    def told(self) -> str:
+        """The rule in a few words."""
+        step = f"every {self.step}. frame; " if self.step > 1 else ""
+        if self.rule == "none":
+            return f"{step}every frame is kept" if not step else step.rstrip("; ")
+        joints = f"{self.min_joints} joint{'s' if self.min_joints > 1 else ''} moved {self.mm:g} mm"
+        since = (
+            "since the last kept frame" if self.rule == "since_last" else f"against the last {self.memory} kept ones"
+        )
+        return f"{step}{joints} {since}"
+
 
 class Boxes(BaseModel):
     """How people's boxes are made, and which are too small; see `skelbridge.datasets.boxes`."""
@@ -117,3 +128,14 @@ def dataset(name: str) -> DatasetCard:
     if name not in known:
         raise UnknownNameError(f"no dataset {name!r}", expected=f"one such as {nearest(name, known)}")
     return known[name]
+
+
+def table() -> list[str]:
+    """All datasets as the lines of a Markdown table."""
+    lines = ["| id | dataset | kind | skeletons | samples | thinning | licence |", "|---|---|---|---|---|---|---|"]
+    for card in datasets().values():
+        title, skeletons = f"[{card.title}]({card.url}), {card.year}", ", ".join(f"`{name}`" for name in card.skeletons)
+        cells = (f"`{card.id}`", title, card.kind.replace("_", " "), skeletons, card.samples, card.thinning.told())
+        words = [" ".join(cell.split()).replace("|", "/") for cell in (*cells, card.license)]
+        lines.append(f"| {' | '.join(words)} |")
+    return lines

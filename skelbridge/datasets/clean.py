@@ -6,8 +6,9 @@ for each rule the worst that went and the worst that stayed. People of splits th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from skelbridge.datasets.boxes import picture_points
 from skelbridge.datasets.cards import Boxes, DatasetCard, Labels, datasets
 from skelbridge.datasets.checks import bone_lengths
+from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
 from skelbridge.store import Samples, Store, Visibility, open_store, set_dropped
 from skelbridge.store.reader import Piece
@@ -44,7 +46,18 @@ class Rules:
     longest: float = 3.0
     uneven: float = 2.0
     off: float = 150.0
-    joints_in_box: int = 4
+    joints_in_box: float = 4
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> Rules:
+        """The rules with other figures, by name; InputError for unknown names and what is no number above 0."""
+        known = [rule.name for rule in fields(cls)]
+        for name, value in settings.items():
+            if name not in known:
+                raise InputError(f"there is no rule {name!r}", expected=f"one of {', '.join(known)}")
+            if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value) or not float(value):
+                raise InputError(f"the rule {name}", expected="a number above 0", got=value)
+        return cls(**{name: float(value) for name, value in settings.items()})
 
 
 def clean(path: str | Path, rules: Rules = Rules()) -> dict[str, int]:

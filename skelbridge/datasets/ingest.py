@@ -442,5 +442,5 @@ def _checked(card: DatasetCard, store: Path, writer: StoreWriter, force: bool) -
 
 
 def _told(check: Check) -> str:
-     '.join(check.worst)}." if check.worst else ""| '.join(check.worst)}." if check.worst else ""
+    worst = f" Worst: {' | '.join(check.worst)}." if check.worst else ""
     return f"{check.name}: {check.found}. {check.mend}{worst}"

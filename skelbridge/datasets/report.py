@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from skelbridge.datasets.checks import Check, judged
+from skelbridge.datasets.checks import Check, CheckError, judged
 from skelbridge.store.index import read_index
 from skelbridge.store.opening import open_store
 from skelbridge.store.writer import merged_reports
@@ -64,3 +64,13 @@ class IngestReport:
             lines.append(f"  check {check}{forced}")
             lines += [f"    worst: {place}" for place in check.worst if not check.passed]
         return "\n".join(lines)
+
+
+def require_passed(path: str | Path) -> None:
+    """CheckError where a store's dataset failed its self-checks and was not kept by force."""
+    report = IngestReport.of(path)
+    if failed := [check for check in report.checks if not check.passed and check.name not in report.forced]:
+        raise CheckError(
+            f"{path}: {report.dataset} failed its self-checks", got="; ".join(f"{c.name}: {c.found}" for c in failed),
+            mend="Ingest it anew, or once more with --force to keep it as it is.",
+        )  # fmt: skip
