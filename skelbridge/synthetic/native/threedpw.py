@@ -97,7 +97,8 @@ def _hand_held(size: tuple[int, int], number: int) -> list[Camera]:
     cameras = []
     for frame in range(FRAMES):
         angle = 0.8 * number + 0.05 * frame
-        at = (4200 * np.sin(angle), 1550 + 20 * (frame % 2), 4200 * np.cos(angle))
+        away = 4200 if size[0] > size[1] else 6800
+        at = (away * np.sin(angle), 1550 + 20 * (frame % 2), away * np.cos(angle))
         sway = (0.02 * np.sin(frame), 1, 0.02 * np.cos(frame))
         cameras.append(look_at(at, (100, 950, 0), focal=1961.0, size=size, up=sway))
     return cameras
