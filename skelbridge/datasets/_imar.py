@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
+from skelbridge.datasets._native import pinhole
 from skelbridge.datasets._parse import array, camera, load
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io.files import damaged
@@ -89,8 +90,8 @@ class Imar(Reader):
         """The joints in mm, (people, rows, 25, 3)."""
         listed = entry(path, "the file", content, "joints3d_25")
         if self.pairs and _depth(listed) == 4:
-            return 1000 * array(path, "joints3d_25", listed, (None, None, 25, 3))
-        return 1000 * array(path, "joints3d_25", listed, (None, 25, 3))[None]
+            return 1000 * array(path, "joints3d_25", listed, (None, None, 25, 3), missing=True)
+        return 1000 * array(path, "joints3d_25", listed, (None, 25, 3), missing=True)[None]
 
     def _rate(self, video: str, rows: int) -> tuple[int, int]:
         """How many rows there are for a video frame, and how many frames have both."""
@@ -123,11 +124,11 @@ class Imar(Reader):
                 (outer, "T", 3), (inner, "f", 2), (inner, "c", 2), (inner, "k", 3), (inner, "p", 2),
             )
         }  # fmt: skip
-        (fx, fy), (cx, cy), (k1, k2, k3) = numbers["f"], numbers["c"], numbers["k"]
+        k1, k2, k3 = numbers["k"]
         return camera(
             path,
             "",
-            [[fx, 0, cx], [0, fy, cy], [0, 0, 1]],
+            pinhole(*numbers["f"], *numbers["c"]),
             rotation,
             -1000 * rotation @ numbers["T"],
             [k1, k2, *numbers["p"], k3],

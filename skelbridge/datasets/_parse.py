@@ -20,10 +20,12 @@ def load(tree: Tree, path: str) -> Any:
     return parse_json(tree.read_bytes(path), tree.root / path)
 
 
-def array(path: Path, place: str, values: Any, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
-    """Nested lists of numbers as an array of that shape, None for any length; null is NaN.
+def array(
+    path: Path, place: str, values: Any, shape: tuple[int | None, ...], *, missing: bool = False
+) -> NDArray[np.float64]:
+    """Nested lists of numbers as an array of that shape, None for any length; with `missing`, null and NaN are NaN.
 
-    Raises FileFormatError for other shapes, for what is no number, and for coordinates that are absurd.
+    Raises FileFormatError for other shapes, for what is no number, and for numbers that are absurd.
     """
     expected = f"numbers of shape ({', '.join('n' if n is None else str(n) for n in shape)})"
     try:
@@ -32,8 +34,9 @@ def array(path: Path, place: str, values: Any, shape: tuple[int | None, ...]) ->
         raise damaged(path, place, expected=expected, got=f"{type(values).__name__} of something else") from None
     if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
         raise damaged(path, place, expected=expected, got=f"shape {found.shape}")
-    if (np.abs(found) >= MAX_ABS).any():
-        raise damaged(path, place, expected=f"numbers below {MAX_ABS:g}", got=float(np.nanmax(np.abs(found))))
+    fine = (np.abs(found) < MAX_ABS) | (missing & np.isnan(found))
+    if not fine.all():
+        raise damaged(path, place, expected=f"numbers below {MAX_ABS:g}", got=found[~fine][0])
     return found
 
 
