@@ -20,12 +20,14 @@ from skelbridge.errors import InputError, need
 
 Image = NDArray[np.uint8]
 
-#: By suffix: codec, pixel format and options of a video. FFV1 has no loss.
+#: Codec, pixel format and options of a video; FFV1 has no loss. And which is taken by suffix.
 _CODECS: Mapping[str, tuple[str, str, dict[str, str]]] = {
-    ".mp4": ("libx264", "yuv420p", {"crf": "14", "preset": "veryfast"}),
-    ".avi": ("mjpeg", "yuvj420p", {"qmin": "2", "qmax": "4"}),
-    ".mkv": ("ffv1", "bgr0", {}),
+    "h264": ("libx264", "yuv420p", {"crf": "14", "preset": "veryfast"}),
+    "mjpeg": ("mjpeg", "yuvj420p", {"qmin": "2", "qmax": "4"}),
+    "ffv1": ("ffv1", "bgr0", {}),
+    "raw": ("rawvideo", "bgr24", {}),
 }
+_USUAL: Mapping[str, str] = {".mp4": "h264", ".avi": "mjpeg", ".mkv": "ffv1"}
 
 
 def new(path: Path) -> Path:
@@ -56,15 +58,15 @@ def write_image(path: Path, image: NDArray[Any], quality: int = 88) -> None:
     need("PIL.Image", "data").fromarray(values).save(new(path), quality=quality)
 
 
-def write_video(path: Path, frames: Iterable[Image], fps: float | Fraction = 25, raw: bool = False) -> None:
-    """Frames (height, width, 3), of even sizes, as .mp4 (H.264), .avi (MJPEG) or .mkv (FFV1), or `raw`."""
-    codec, pixels, options = ("rawvideo", "bgr24", {}) if raw else _CODECS[path.suffix.lower()]
+def write_video(path: Path, frames: Iterable[Image], fps: float | Fraction = 25, codec: str = "") -> None:
+    """Frames (height, width, 3), of even sizes, as .mp4 (h264), .avi (mjpeg) or .mkv (ffv1); or raw, or as said."""
+    encoder, pixels, options = _CODECS[codec or _USUAL[path.suffix.lower()]]
     av = need("av", "data")
     with av.open(str(new(path)), "w") as file:
         stream = None
         for frame in frames:
             if stream is None:
-                stream = file.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+                stream = file.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=options)
                 stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], pixels
                 stream.codec_context.thread_count = 1
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))

@@ -60,7 +60,7 @@ def _clip(
             },
         )
         video = folder / "videos" / subject / f"{name}-{view}.mkv"
-        write_video(video, (coarse(one, scene, frame, SIZE, 8) for frame in range(pictures)), 50)
+        write_video(video, (coarse(one, scene, frame, SIZE, 8) for frame in range(pictures)), 50, "mjpeg")
         found = np.array([extent(one.project(world[frame, 0]), 0.08) for frame in range(boxes)]).round(2)
         rows = [f"{x:.2f},{y:.2f},{x + w:.2f},{y + h:.2f}" for x, y, w, h in found]
         write_text(folder / "boxes" / subject / f"{name}-{view}.csv", "\n".join(["x1,y1,x2,y2", *rows, ""]))

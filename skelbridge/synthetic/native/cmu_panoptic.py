@@ -77,6 +77,7 @@ def _annotation(joints: Floats, start: int) -> tuple[list[tuple[int, Floats]], d
     confidence = rng.uniform(0.14, 0.71, joints.shape[:3]).round(6)
     confidence[1, 0, [5, 8]] = -1  # not reconstructed
     confidence[2, 1, 9:] = -1
+    confidence[4, 1, 4:] = -1  # few joints, but some
     confidence[3, 0, 3] = 0.05  # too unsure
     poses, files = [], {}
     for frame in range(len(joints)):

@@ -95,7 +95,7 @@ def _write_packed(path: Path, camera: Camera, scene: Scene, frames: int) -> None
         plain = Path(folder) / "video.avi"
         last = scene.frames - 1
         pictures = (coarse(camera, scene, min(2 * frame, last), SIZE) for frame in range(frames))
-        write_video(plain, pictures, 50, raw=True)
+        write_video(plain, pictures, 50, "raw")
         new(path).write_bytes(lzma.compress(plain.read_bytes(), preset=1))
 
 
