@@ -44,7 +44,8 @@ def _subject(out: Path, number: int) -> list[Truth]:
     truths = []
     for frame, moment in enumerate(moments):
         place = folder / f"{moment:08d}"
-        write_text(place / "reconstruction" / "keypoints.txt", _lines(world[frame] / 1000))
+        lines = _lines(world[frame] / 1000).replace("nan", "-nan(ind)")  # as Windows programs write it
+        write_text(place / "reconstruction" / "keypoints.txt", lines)
         write_text(place / "reconstruction" / "smpl_parameter.txt", "\n".join(f"{x:.8f}" for x in fits[frame]) + "\n")
         for one in pictured:
             image = place / "image" / f"image{one:07d}.jpg"
