@@ -56,11 +56,12 @@ def _compare(key, truths, rows):
     problems = []
     for a, b in zip(*linear_sum_assignment(cost), strict=True):
         truth, (block, row, image, world) = truths[a], rows[b]
+        flat = truth.points2d if truth.projected is None and truth.points is not None else truth.projected
         for what, wanted, found, tolerance in (
             ("points (mm)", truth.points, None if block.points is None else block.points[row], truth.tolerance),
             ("world (mm)", truth.world, world, 2 * truth.tolerance),
             ("points2d (px)", truth.points2d, None if block.points2d is None else block.points2d[row], 0.02),
-            ("projection on points2d (px)", truth.points2d if truth.points is not None else None, image, truth.pixels),
+            ("projection (px)", flat, image, truth.pixels),
         ):
             if wanted is None or (what.startswith("projection") and found is None):
                 continue

@@ -20,6 +20,7 @@ class Truth:
     have none. world: (J, 3) mm in the dataset's world, where its files have one. split: the dataset's word.
     tolerance: mm, what the containers' precision leaves open (float32 metres, rounded text ...).
     pixels: how well `points` project onto `points2d`; inf where the dataset's own 2D is of something else.
+    projected: (J, 2) pixels, where `points` lie in the picture, for datasets whose files have no 2D points.
     """
 
     skeleton: str
@@ -32,6 +33,7 @@ class Truth:
     box: tuple[float, float, float, float] | None = None
     tolerance: float = 0.05
     pixels: float = 0.5
+    projected: NDArray[np.float64] | None = None
 
 
 #: Writes a copy below a folder, and says what reading it must give: all of it, and nothing else.

@@ -90,7 +90,9 @@ def _videos(
         last = scene.frames - 1
         write_video(out / video, [coarse(camera, scene, min(4 * f, last), SIZE) for f in range(pictures)], 30)
         for frame, world in enumerate(markers[::4]):
-            truths.append(Truth(FORMAT, "train", video, frame, points=camera.to_camera(world), world=world))
+            seen = camera.to_camera(world)
+            projected = camera.project_seen(seen)
+            truths.append(Truth(FORMAT, "train", video, frame, points=seen, world=world, projected=projected))
     phone = look_at((2500, -2500, 1400), (0, 0, 900), focal=700, size=(960, 540), up=(0, 0, 1))
     write_video(out / f"{name.format('CP1')}.mp4", [coarse(phone, scene, 0, (960, 540))], 30)
     return truths

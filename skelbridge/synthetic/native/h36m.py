@@ -152,6 +152,7 @@ def _recording(out: Path, subject: int, activity: str, seed: int, frames: int) -
                     "h36m_25", split, video, frame,
                     points=view.to_camera(world[frame])[_DISTINCT], world=world[frame, _DISTINCT],
                     points2d=None if shifted else image[frame, _DISTINCT], box=None if shifted else boxes[frame],
+                    projected=view.project(view.to_camera(world[frame]))[_DISTINCT],
                 )
             )  # fmt: skip
     return truths

@@ -66,7 +66,9 @@ def write(out: Path) -> list[Truth]:
         Truth(FORMAT, "train", sample.path, points=sample.seen, points2d=sample.image, world=sample.world)
         for sample in train.values()
     ]
-    return truths + [Truth(FORMAT, "test", sample.path, points=sample.seen) for sample in test.values()]
+    return truths + [
+        Truth(FORMAT, "test", sample.path, points=sample.seen, projected=sample.image) for sample in test.values()
+    ]
 
 
 def _camera(view: View) -> Camera:

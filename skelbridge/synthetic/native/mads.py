@@ -41,7 +41,15 @@ def write(out: Path) -> list[Truth]:
             video = f"{folder}/{stem}_C{view}.avi"
             write_video(out / video, [coarse(camera, scene, f, SIZE) for f in range(scene.frames)], 15)
             truths += [
-                Truth(FORMAT, "train", video, frame, points=camera.to_camera(points), world=points)
+                Truth(
+                    FORMAT,
+                    "train",
+                    video,
+                    frame,
+                    points=camera.to_camera(points),
+                    world=points,
+                    projected=camera.project(points),
+                )
                 for frame, points in enumerate(world)
                 if np.isfinite(points).any()
             ]

@@ -67,7 +67,19 @@ def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, fra
         enough = np.isfinite(joints).all(axis=1).sum() > 5
         if enough and modal.sum() >= 0.25 * amodal.sum():
             points = camera.to_camera(joints)
-            truths.append(Truth(FORMAT, split, picture, points=points, world=joints, box=_box(modal), tolerance=3.0))
+            projected, box = camera.project(joints), _box(modal)
+            truths.append(
+                Truth(
+                    FORMAT,
+                    split,
+                    picture,
+                    points=points,
+                    world=joints,
+                    box=box,
+                    tolerance=3.0,
+                    projected=projected,
+                )
+            )
     np.save(new(out / folder / "visible" / f"{frame:06d}.npy"), visible)
     return truths
 

@@ -44,7 +44,15 @@ def write(out: Path) -> list[Truth]:
             video = f"video/s{subject}/{name}/TC_S{subject}_{name}_cam{view}.mp4"
             write_video(out / video, [coarse(camera, scene, frame, SIZE, 4) for frame in range(pictures)], 60)
             truths += [
-                Truth(FORMAT, split, video, frame, points=camera.to_camera(world[frame]), world=world[frame])
+                Truth(
+                    FORMAT,
+                    split,
+                    video,
+                    frame,
+                    points=camera.to_camera(world[frame]),
+                    world=world[frame],
+                    projected=camera.project(world[frame]),
+                )
                 for frame in range(min(lines, pictures))
             ]
     return truths
