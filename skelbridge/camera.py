@@ -26,6 +26,24 @@ Lens = Literal["opencv", "h36m"]
 _STEPS, _SETTLED = 30, 1e-10
 
 
+def bend(flat: Array, distortion: Array, twice: ArrayLike) -> tuple[Array, Array]:
+    """Undistorted x / z, y / z (..., 2) after the lens, and its radial factor (...).
+
+    distortion: the eight coefficients as `Camera` has them, (8,), or (..., 8) for a lens a point; twice: 2 for OpenCV's
+    lens, 1 for Human3.6M's.
+    """
+    k1, k2, p1, p2, k3, k4, k5, k6 = np.moveaxis(distortion, -1, 0)
+    x, y = flat[..., 0], flat[..., 1]
+    square = x**2 + y**2
+    above, below = 1 + square * (k1 + square * (k2 + square * k3)), 1 + square * (k4 + square * (k5 + square * k6))
+    radial = above / below
+    bent = [
+        x * radial + twice * (p1 * x * y + p2 * x**2) + p2 * square,
+        y * radial + twice * (p2 * x * y + p1 * y**2) + p1 * square,
+    ]
+    return np.stack(bent, axis=-1), radial
+
+
 @dataclass(frozen=True, eq=False)
 class Camera:
     """A pinhole camera with lens distortion.
@@ -97,7 +115,7 @@ class Camera:
         seen = np.asarray(points, dtype=float)
         ahead = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
         flat = seen[..., :2] / ahead
-        flat = np.where(np.sum(flat**2, axis=-1, keepdims=True) < self._fold, flat, np.nan)
+        flat = np.where(np.sum(flat**2, axis=-1, keepdims=True) < self.fold, flat, np.nan)
         return self._distorted(flat)[0] @ self._K[:2, :2].T + self._K[:2, 2]
 
     def rays(self, image: ArrayLike) -> Array:
@@ -116,26 +134,19 @@ class Camera:
                 flat = flat + step
                 if not np.nanmax(np.abs(step), initial=0) > _SETTLED:
                     break
-            settled = (np.abs(step) <= _SETTLED).all(axis=-1) & (np.sum(flat**2, axis=-1) < self._fold)
+            settled = (np.abs(step) <= _SETTLED).all(axis=-1) & (np.sum(flat**2, axis=-1) < self.fold)
         return np.where(settled[..., None], flat, np.nan)
 
     def _distorted(self, flat: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
         """Undistorted x / z, y / z (..., 2) after the lens, and the derivatives: xx, xy, yx, yy (...)."""
         k1, k2, p1, p2, k3, k4, k5, k6 = np.asarray(self.distortion)
         x, y = flat[..., 0], flat[..., 1]
+        twice = 2 if self.lens == "opencv" else 1
+        bent, radial = bend(flat, np.asarray(self.distortion), twice)
         square = x**2 + y**2
-        above, below = 1 + square * (k1 + square * (k2 + square * k3)), 1 + square * (k4 + square * (k5 + square * k6))
-        radial = above / below
+        below = 1 + square * (k4 + square * (k5 + square * k6))
         slope = 2 * (k1 + square * (2 * k2 + square * 3 * k3) - radial * (k4 + square * (2 * k5 + square * 3 * k6)))
         slope = slope / below
-        twice = 2 if self.lens == "opencv" else 1
-        bent = np.stack(
-            [
-                x * radial + twice * (p1 * x * y + p2 * x**2) + p2 * square,
-                y * radial + twice * (p2 * x * y + p1 * y**2) + p1 * square,
-            ],
-            axis=-1,
-        )
         xx = radial + x**2 * slope + twice * (p1 * y + 2 * p2 * x) + 2 * p2 * x
         yy = radial + y**2 * slope + twice * (p2 * x + 2 * p1 * y) + 2 * p1 * y
         xy = x * y * slope + twice * p1 * x + 2 * p2 * y
@@ -143,8 +154,8 @@ class Camera:
         return bent, (xx, xy, yx, yy)
 
     @cached_property
-    def _fold(self) -> float:
-        """Squared distance from the axis up to which the radial distortion grows."""
+    def fold(self) -> float:
+        """Squared distance from the axis, in x / z and y / z, up to which the radial distortion grows."""
         k1, k2, _, _, k3, k4, k5, k6 = np.asarray(self.distortion)
         above, below, square = (np.polynomial.Polynomial(c) for c in ([1, k1, k2, k3], [1, k4, k5, k6], [0, 1]))
         # r above / below, with square = r², grows as long as this is above zero, and has a pole where below is zero

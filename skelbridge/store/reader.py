@@ -22,7 +22,7 @@ from skelbridge.store.shard import File, Mapped, opened
 
 if TYPE_CHECKING:
     from skelbridge.store.batches import Batches
-    from skelbridge.store.mixture import Mixture
+    from skelbridge.store.mixtures import Mixture
 
 Rows = NDArray[np.int64]
 
@@ -119,12 +119,12 @@ class Store:
         self.settings = dict(settings)
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
+    def starts(self) -> NDArray[np.int64]:
         """The row that each piece begins at, and the number of all."""
         return np.cumsum([0, *map(len, self.pieces)])
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self.starts[-1])
 
     def __repr__(self) -> str:
         return f"<Store {self.path.name}: {len(self):,} samples of {', '.join(self.datasets) or 'no dataset'}>"
@@ -219,7 +219,7 @@ class Store:
         """Only some rows, numbers (N,), in the store's own order."""
         chosen = np.unique(self._checked(np.asarray(rows)))
         found = []
-        for number, places in self._by_piece(chosen):
+        for number, places in self.by_piece(chosen):
             piece = self.pieces[number]
             mask = np.zeros(piece.shard.rows, bool)
             mask[piece.rows(places)] = True
@@ -245,7 +245,7 @@ class Store:
         numbers, found = np.empty(len(rows), np.intp), np.empty(len(rows), np.int64)
         order = np.argsort(rows, kind="stable")
         start = 0
-        for number, places in self._by_piece(rows[order]):
+        for number, places in self.by_piece(rows[order]):
             part = order[start : start + len(places)]
             numbers[part], found[part] = number, self.pieces[number].rows(places)
             start += len(places)
@@ -286,17 +286,17 @@ class Store:
             raise IndexError(f"{self.path.name} has {len(self)} samples; there is no {rows.max()} among them")
         return rows
 
-    def _by_piece(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
-        """Ascending rows as (the piece's number, places in the piece)."""
-        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+    def by_piece(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
+        """Ascending rows (N,) as the numbers of their pieces and their places in each."""
+        numbers = np.searchsorted(self.starts, rows, side="right") - 1
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         for part in np.split(np.arange(len(rows)), cuts) if len(rows) else []:
             number = int(numbers[part[0]])
-            yield number, rows[part] - self._starts[number]
+            yield number, rows[part] - self.starts[number]
 
     def _samples(self, rows: Rows) -> Samples:
         order = np.argsort(rows, kind="stable")
-        blocks = [self.pieces[number].samples(places) for number, places in self._by_piece(rows[order])]
+        blocks = [self.pieces[number].samples(places) for number, places in self.by_piece(rows[order])]
         if not blocks:
             return Samples.of(self.skeleton, points=np.zeros((0, len(self.skeleton), 3)))
         for block in blocks:
@@ -309,7 +309,7 @@ class Store:
         return joined if np.array_equal(order, np.arange(len(order))) else joined[np.argsort(order)]
 
     def _sample(self, row: int) -> Sample:
-        ((number, places),) = self._by_piece(np.array([row]))
+        ((number, places),) = self.by_piece(np.array([row]))
         piece = self.pieces[number]
         one = piece.samples(places)
         numbers: dict[str, Any] = {

@@ -78,7 +78,7 @@ class Mapped:
         """The words that a text column's codes stand for."""
         known = self.column(f"words/{name}")
         if not isinstance(codes, slice):
-            self._within(name, codes, len(known))
+            self.check_codes(name, codes, len(known))
         return [word.decode() for word in known[codes].tolist()]
 
     def packed(self, name: str, row: int) -> bytes | None:
@@ -94,7 +94,7 @@ class Mapped:
     def cameras(self, codes: NDArray[np.integer]) -> tuple[tuple[Camera, ...], NDArray[np.int32]]:
         """The cameras that codes stand for, and each code's place among them; -1 stays."""
         used, places = np.unique(codes, return_inverse=True)
-        self._within("camera", used, len(self.column("cameras/lens")), least=-1)
+        self.check_codes("camera", used, len(self.column("cameras/lens")), least=-1)
         known = used[used >= 0]
         tables = {name: self.column(f"cameras/{name}")[known] for name in CAMERAS}
         lenses = [LENSES[min(code, len(LENSES) - 1)] for code in tables.pop("lens").tolist()]
@@ -122,7 +122,8 @@ class Mapped:
             **numbers,
         )
 
-    def _within(self, name: str, codes: NDArray[np.integer], count: int, least: int = 0) -> None:
+    def check_codes(self, name: str, codes: NDArray[np.integer], count: int, least: int = 0) -> None:
+        """FileFormatError unless codes are from `least` to count - 1."""
         if len(codes) and not (codes.min() >= least and codes.max() < count):
             raise damaged(
                 self.file.path, name, expected=f"codes from {least} to {count - 1}", got=codes.max(), mend=_MEND

@@ -394,13 +394,12 @@ class Lock:
     _held: set[str] = set()  # noqa: RUF012  a system's lock does not keep a process from itself
 
     def __init__(self, path: Path):
-        folder = shards_folder(path)
-        with sealed.disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._key = str(folder.resolve())
-            if self._key in self._held:
-                raise _busy(path)
-            self._handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        self._key = str(path.resolve())
+        if self._key in self._held:
+            raise _busy(path)
+        with sealed.disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl is not None:
                 fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

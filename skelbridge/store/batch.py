@@ -1,0 +1,261 @@
+"""One batch, as columns, and how the columns of many rows are gathered from shards."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skelbridge.camera import Camera, bend
+from skelbridge.errors import InputError, UnknownNameError, need
+from skelbridge.store.samples import LENSES, Words
+from skelbridge.store.schema import CAMERAS, JOINTS, NUMBERS, WORDS, row_shape
+from skelbridge.store.shard import File, Mapped, opened
+
+if TYPE_CHECKING:
+    from skelbridge.store.reader import Store
+
+#: The columns that a batch can have.
+COLUMNS = (*NUMBERS, *WORDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """N samples of any datasets and skeletons, as columns; J is the joints of the largest skeleton of the store.
+
+    step: which. rows: (N,) int64, of the store: `store[batch.rows]` has all that is known of them.
+    datasets, dataset: the names, and which is each sample's, (N,) int32; skeletons, skeleton: the same.
+    joints: (N, J) int32, which joint of the union (`Batches.joints`) each is; -1 where the skeleton has no more.
+    numbers: the columns of `Samples` that were asked for, points (N, J, 3), points2d (N, J, 2) and visibility (N, J)
+        filled up with NaN and 0. Where a dataset gives no 2D points, these are projected. `batch.points` is short for
+        `batch.numbers["points"]`.
+    cameras: matrix (N, 3, 3), distortion (N, 8), rotation (N, 3, 3), translation (N, 3), float64, NaN where unknown,
+        and lens (N,), which of `LENSES`; empty unless the column `camera` was asked for.
+    codes: text columns as codes; `text` gives the words.
+    pictures: N packed JPEG files or None; None where they were not asked for. `images` decodes them.
+    width: the number of joints of the union.
+    """
+
+    step: int
+    rows: NDArray[np.int64]
+    datasets: tuple[str, ...]
+    dataset: NDArray[np.int32]
+    skeletons: tuple[str, ...]
+    skeleton: NDArray[np.int32]
+    joints: NDArray[np.int32]
+    numbers: Mapping[str, NDArray[Any]]
+    cameras: Mapping[str, NDArray[Any]]
+    codes: Mapping[str, NDArray[np.int32]]
+    files: tuple[File, ...]
+    file: NDArray[np.int32]
+    width: int
+    pictures: tuple[bytes | None, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name in NUMBERS and name in (numbers := self.__dict__.get("numbers", {})):
+            found: NDArray[Any] = numbers[name]
+            return found
+        raise AttributeError(f"this batch has no {name!r}")
+
+    def text(self, name: str) -> Words:
+        """A text column; UnknownNameError where it was not asked for."""
+        if name == "split":
+            return Words.of([self.files[n].shard.split for n in self.file], len(self))
+        if name not in self.codes:
+            raise UnknownNameError(f"the batch has no text {name!r}", expected=f"one of {', '.join(self.codes)}")
+        words = [""] * len(self)
+        for number, file in enumerate(self.files):
+            here = np.flatnonzero(self.file == number)
+            for row, word in zip(here, opened(file).entries(name, self.codes[name][here]), strict=True):
+                words[row] = word
+        return Words.of(words, len(self))
+
+    def images(self, workers: int = 1) -> list[NDArray[np.uint8] | None]:
+        """The packed pictures decoded, each (height, width, 3) RGB; InputError where they were not asked for."""
+        if self.pictures is None:
+            raise InputError("the pictures of a batch", expected="pictures=True for batches", got="none")
+        if workers == 1:
+            return [_decoded(picture) for picture in self.pictures]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(_decoded, self.pictures))
+
+    def to_union(self, rows: slice | NDArray[Any] = slice(None), column: str = "points") -> NDArray[Any]:
+        """Points or visibility spread over all joints of the union, (n, union, ...); NaN, or 0, for other formats'."""
+        values, joints = self.numbers[column][rows], self.joints[rows]
+        shape = (len(joints), self.width, *values.shape[2:])
+        found = np.full(shape, np.nan if values.dtype.kind == "f" else 0, values.dtype)
+        sample, joint = np.nonzero(joints >= 0)
+        found[sample, joints[sample, joint]] = values[sample, joint]
+        return found
+
+    def part(self, step: int, rows: slice) -> Batch:
+        """Some of the rows, as a batch."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {name: value[rows] for name, value in values.items() if isinstance(value, np.ndarray)}
+        tables = {
+            name: {key: column[rows] for key, column in value.items()}
+            for name, value in values.items()
+            if isinstance(value, dict)
+        }
+        return Batch(**{**values, **arrays, **tables, "step": step})
+
+
+def _decoded(picture: bytes | None) -> NDArray[np.uint8] | None:
+    if picture is None:
+        return None
+    return np.asarray(need("PIL.Image", "data").open(io.BytesIO(picture)).convert("RGB"))
+
+
+class Gatherer:
+    """Gathers the columns of rows that lie anywhere in a store."""
+
+    def __init__(self, store: Store, columns: Sequence[str] | None, pictures: bool):
+        if strange := set(columns or ()) - set(COLUMNS):
+            raise UnknownNameError(
+                f"batches have no column {sorted(strange)[0]!r}", expected=f"some of {', '.join(COLUMNS)}"
+            )
+        self.store, self.pictures = store, pictures
+        chosen = COLUMNS if columns is None else columns
+        self._numbers = [name for name in NUMBERS if name in chosen]
+        self._words = [name for name in WORDS if name in chosen]
+        self._most = max(map(len, store.skeletons))
+        self._joints = np.full((len(store.skeletons), self._most), -1, np.int32)
+        for number, card in enumerate(store.skeletons):
+            self._joints[number, : len(card)] = store.union.places[str(card)]
+        skeletons = {str(card): number for number, card in enumerate(store.skeletons)}
+        self._skeleton = np.array([skeletons[str(piece.card)] for piece in store.pieces], np.int32)
+        self._dataset = np.array([store.datasets.index(piece.shard.dataset) for piece in store.pieces], np.int32)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in memory."""
+        cameras = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in CAMERAS.values())
+        each = (dtype.itemsize * abs(int(np.prod(shape))) * (self._most if JOINTS in shape else 1)
+                for dtype, shape in map(NUMBERS.__getitem__, self._numbers))  # fmt: skip
+        return sum(each) + 4 * (len(self._words) + self._most) + 32 + cameras * ("camera" in self._numbers)
+
+    def batches(self, rows: NDArray[np.int64], steps: Sequence[int], sizes: Sequence[int]) -> list[Batch]:
+        """Rows (N,) of the store, gathered together and cut into batches of those sizes."""
+        whole, stops = self._gathered(rows), np.cumsum(sizes)
+        found = []
+        for step, size, stop in zip(steps, sizes, stops, strict=True):
+            batch = whole.part(step, slice(stop - size, stop))
+            found.append(replace(batch, pictures=tuple(self._pictures(batch.rows))) if self.pictures else batch)
+        return found
+
+    def _gathered(self, rows: NDArray[np.int64]) -> Batch:
+        """All columns of rows (N,); shard by shard in the order of the files, then brought into the order asked for."""
+        order = np.argsort(rows, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        parts = list(self.store.by_piece(rows[order]))
+        sizes = [len(places) for _, places in parts]
+        number = np.repeat([number for number, _ in parts], sizes)
+        columns = self._columns(len(rows))
+        start = 0
+        for piece, places in parts:
+            shown = self.store.pieces[piece]
+            here = {name: column[start : start + len(places)] for name, column in columns.items()}
+            self._fill(here, shown.mapped, shown.rows(places))
+            start += len(places)
+        columns = {name: column[back] for name, column in columns.items()}
+        cameras = {name: columns.pop(f"cameras/{name}") for name in CAMERAS} if "camera" in self._numbers else {}
+        codes = {name: columns.pop(name) for name in self._words}
+        if "world_known" in columns:
+            columns["world_known"] = columns["world_known"].astype(bool)
+        used, file = np.unique(number, return_inverse=True)
+        return Batch(
+            step=-1, rows=rows, datasets=self.store.datasets, dataset=self._dataset[number[back]],
+            skeletons=tuple(map(str, self.store.skeletons)), skeleton=self._skeleton[number[back]],
+            joints=self._joints[self._skeleton[number[back]]], numbers=columns, cameras=cameras, codes=codes,
+            files=tuple(self.store.pieces[n].file for n in used), file=file.astype(np.int32)[back],
+            width=len(self.store.union),
+        )  # fmt: skip
+
+    def _columns(self, count: int) -> dict[str, NDArray[Any]]:
+        """Arrays for so many rows, joints that are not there NaN or 0."""
+        found: dict[str, NDArray[Any]] = {name: np.empty(count, np.int32) for name in self._words}
+        for name in self._numbers:
+            if name == "camera":
+                for part, (dtype, shape) in CAMERAS.items():
+                    found[f"cameras/{part}"] = np.empty((count, *shape), dtype)
+            else:
+                dtype, shape = NUMBERS[name]
+                blank = np.nan if dtype.kind == "f" else 0
+                found[name] = (
+                    np.full((count, *row_shape(shape, self._most)), blank, dtype)
+                    if JOINTS in shape
+                    else np.empty((count, *shape), dtype)
+                )
+        return found
+
+    def _fill(self, columns: Mapping[str, NDArray[Any]], shard: Mapped, rows: NDArray[np.int64]) -> None:
+        """Put some rows of a shard into columns as long."""
+        for name, out in columns.items():
+            if name in WORDS:
+                shard.column(f"text/{name}").take(rows, 0, out, "clip")
+            elif name.startswith("cameras/"):
+                _fill_camera(out, name, shard, rows)
+            elif shard.has(name) and JOINTS in NUMBERS[name][1]:
+                out[:, : shard.joints] = shard.column(name)[rows]
+            elif shard.has(name):
+                shard.column(name).take(rows, 0, out, "clip")
+            elif name == "points2d" and shard.has("points"):
+                out[:, : shard.joints] = _projected(shard, rows)
+
+    def _pictures(self, rows: NDArray[np.int64]) -> Iterator[bytes | None]:
+        numbers, places = self.store.where(rows)
+        for number, row in zip(numbers.tolist(), places.tolist(), strict=True):
+            yield self.store.pieces[number].mapped.packed("pictures", row)
+
+
+def _fill_camera(out: NDArray[Any], name: str, shard: Mapped, rows: NDArray[np.int64]) -> None:
+    """A column of the table of cameras for rows of a shard; NaN (lens: 0) where no camera is known."""
+    table, codes = shard.column(name), shard.column("camera")[rows]
+    shard.check_codes("camera", codes, len(table), least=-1)
+    if len(table):
+        table.take(codes, 0, out, "clip")
+    out[codes < 0] = np.nan if out.dtype.kind == "f" else 0
+
+
+def _projected(shard: Mapped, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The 3D points of rows of a shard in the picture, as `Camera.project_seen` has them."""
+    cameras = {}
+    for name, (dtype, shape) in CAMERAS.items():
+        cameras[name] = np.empty((len(rows), *shape), dtype)
+        _fill_camera(cameras[name], f"cameras/{name}", shard, rows)
+    return projected(shard.column("points")[rows], cameras)
+
+
+def projected(points: NDArray[np.floating], cameras: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Points in the axes of their cameras (N, J, 3) in the pictures (N, J, 2), each row by its own camera.
+
+    cameras: as `Batch.cameras`. NaN behind a camera, beyond what its lens sees, and where it is not known.
+    """
+    matrix, bends = cameras["matrix"][:, None], cameras["distortion"]
+    seen = points.astype(float)
+    ahead = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
+    flat = seen[..., :2] / ahead
+    if np.any(bends):
+        kinds, which = np.unique(bends, axis=0, return_inverse=True)
+        reach = np.array([_fold(kind.tobytes()) for kind in kinds])[which.reshape(-1)]
+        flat = np.where(np.sum(flat**2, axis=-1, keepdims=True) < reach[:, None, None], flat, np.nan)
+        twice = np.where(cameras["lens"] == LENSES.index("opencv"), 2.0, 1.0)[:, None]
+        flat = bend(flat, bends[:, None], twice)[0]
+    return np.einsum("nkab,njb->nja", matrix[..., :2, :2], flat) + matrix[..., :2, 2]
+
+
+@lru_cache(maxsize=65536)
+def _fold(distortion: bytes) -> float:
+    """Squared distance from the axis up to which a lens sees, by its coefficients."""
+    values = np.frombuffer(distortion)
+    return Camera(np.eye(3), distortion=values).fold if np.isfinite(values).all() else np.nan
