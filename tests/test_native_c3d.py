@@ -38,4 +38,5 @@ def test_ezc3d_reads_the_same(written):
     assert parameters["POINT"]["RATE"]["value"][0] == 50
     assert parameters["POINT"]["SKEL"]["value"] == ["made_up"]
     assert parameters["TRIAL"]["CAMERA"]["value"][0] == 3
-    assert file["header"]["points"]["first_frame"] == 0 and file["header"]["points"]["last_frame"] == 6
+    assert file["header"]["points"]["first_frame"] == 0
+    assert file["header"]["points"]["last_frame"] == 6
