@@ -131,7 +131,7 @@ def draw(camera: Camera, scene: Scene, frame: int, size: tuple[int, int]) -> tup
     Simple figures in coloured clothes before a wall; the person's left sleeve and trouser leg are the darker ones.
     """
     drawing, image_module = need("PIL.ImageDraw", "sample"), need("PIL.Image", "sample")
-    picture = image_module.fromarray(_wall(size))
+    picture = image_module.fromarray(_wall(size)).copy()
     owner = image_module.new("I", size, 0)
     onto_picture, onto_owner = drawing.Draw(picture), drawing.Draw(owner)
     for person in _far_to_near(camera, scene.landmarks[frame]):
@@ -142,6 +142,7 @@ def draw(camera: Camera, scene: Scene, frame: int, size: tuple[int, int]) -> tup
     return np.asarray(picture), np.stack([owners == person + 1 for person in range(scene.people)])
 
 
+@lru_cache(maxsize=4)
 def _wall(size: tuple[int, int]) -> Image:
     width, height = size
     rows, columns = np.mgrid[0:height, 0:width] / height
