@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import pinhole
-from skelbridge.datasets._parse import array, camera, load
+from skelbridge.datasets._parse import array, camera, load, video_length
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
-from skelbridge.io.video import Video
 from skelbridge.store.samples import Samples
 
 SIZE = (900, 900)
@@ -95,13 +94,11 @@ class Imar(Reader):
 
     def _rate(self, video: str, rows: int) -> tuple[int, int]:
         """How many rows there are for a video frame, and how many frames have both."""
-        chosen, exists = int(self.settings["joints_per_frame"]), self.tree.exists(video)
-        if not exists:
+        chosen, frames = int(self.settings["joints_per_frame"]), video_length(self.tree, video)
+        if frames is None:
             if not chosen:
                 self.notes.remark("Videos are missing: the joints are taken to be at the videos' rate, 50 Hz.")
             return chosen or 1, rows
-        with Video(self.tree.open(video), video) as opened:
-            frames = len(opened)
         fitting = [rate for rate in RATES if abs(rows / max(frames, 1) / rate - 1) < 0.2]
         if not chosen and not fitting:
             expected = "as many joint rows as video frames, or four times as many"

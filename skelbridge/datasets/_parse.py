@@ -13,6 +13,7 @@ from skelbridge.errors import InputError
 from skelbridge.io.files import MAX_ABS, damaged
 from skelbridge.io.json_files import parse_json
 from skelbridge.io.tree import Tree
+from skelbridge.io.video import Video
 
 
 def load(tree: Tree, path: str) -> Any:
@@ -62,3 +63,11 @@ def camera(
         return Camera(matrix, rotation, translation, distortion, lens)
     except InputError as error:
         raise damaged(path, place, expected=error.expected, got=error.got, mend=f"It is {error.what}.") from error
+
+
+def video_length(tree: Tree, path: str) -> int | None:
+    """The number of frames of a video; None where it is not there."""
+    if not tree.exists(path):
+        return None
+    with Video(tree.open(path), path) as video:
+        return len(video)

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
-from skelbridge.datasets._parse import array, camera, load
+from skelbridge.datasets._parse import array, camera, load, video_length
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.io.c3d import read_c3d
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
-from skelbridge.io.video import Video
 from skelbridge.store.samples import Samples
 
 VIEWS = ("left", "mid", "right")
@@ -58,7 +57,7 @@ class Aspset510(Reader):
         for view in views:
             video = f"{folder}/videos/{subject}/{subject}-{clip}-{view}.mkv"
             boxes = self._boxes(f"{folder}/boxes/{subject}/{subject}-{clip}-{view}.csv", len(points))
-            count = min(len(points), len(boxes), self._frames(video, len(points)))
+            count = min(len(points), len(boxes), video_length(self.tree, video) or len(points))
             self.notes.drop("frames beyond the end of the boxes or the video", len(points) - count)
             kept = np.flatnonzero(np.isfinite(points[:count]).all(axis=-1).any(axis=-1))
             if len(kept):
@@ -96,10 +95,3 @@ class Aspset510(Reader):
             return [row for row in csv.reader(StringIO(self.tree.read_text(path))) if row]
         except csv.Error as error:
             raise damaged(self.tree.root / path, "", expected="a table in CSV", got=error) from None
-
-    def _frames(self, path: str, count: int) -> int:
-        """The frames of the video; `count` where it is not there."""
-        if not self.tree.exists(path):
-            return count
-        with Video(self.tree.open(path), path) as video:
-            return len(video)
