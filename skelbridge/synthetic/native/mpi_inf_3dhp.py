@@ -53,7 +53,7 @@ def write(out: Path) -> list[Truth]:
     truths: list[Truth] = []
     for subject, sequence, frames, fps in ((1, 1, 4, 25), (3, 2, 2, 50)):
         scene = virtual_scene(frames=frames, seed=300 + subject)
-        truths += recording(out, subject, sequence, scene, fps)
+        truths += _recording(out, subject, sequence, scene, fps)
     truths += _long_recording(out)
     for number in _TESTS:
         truths += _test(out / "mpi_inf_3dhp_test_set", number)
@@ -120,7 +120,7 @@ def universal(points: Floats) -> Floats:
     return pelvis + 0.91 * (points - pelvis)
 
 
-def recording(out: Path, subject: int, sequence: int, scene: Scene, fps: int) -> list[Truth]:
+def _recording(out: Path, subject: int, sequence: int, scene: Scene, fps: int) -> list[Truth]:
     """A short training sequence with its fourteen videos."""
     folder, world = out / f"S{subject}" / f"Seq{sequence}", joints(scene)[:, 0]
     seen, image = write_annotations(folder, world)
