@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import ClassVar
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class TinyReader(Reader):
 
     id = "tiny"
     skeletons = (SKELETON, "coco_17")
-    choices = {
+    choices: ClassVar = {
         "fault": Choice("", "mirror, mirror_view, swap, metres, camera, order"),
         "stop": Choice("", "the part that raises"),
         "slow": Choice(0.0, "seconds that a part takes"),
@@ -84,7 +85,7 @@ class TinyReader(Reader):
         (self.tree.root / "log.txt").open("a").write(json.dumps(part.key) + "\n")
         with self.tree.open(path) as stream:
             world = np.load(stream)
-        frames, people = world.shape[:2]
+        people = world.shape[1]
         self.notes.drop("blinked", 1)
         self.notes.remark("the made-up dataset")
         for view, camera in enumerate(CAMERAS):

@@ -7,7 +7,6 @@ comes back). A track is one person seen by one camera in one sequence; rows with
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,8 +17,9 @@ from skelbridge.store.samples import Samples
 
 Floats = NDArray[np.floating]
 
-#: Frames compared with the kept poses at once, right after a kept one; doubled as long as nothing moves.
-_AHEAD, _FAR_AHEAD = 4, 256
+#: Frames compared with the kept poses at once, right after a kept one; doubled as long as nothing moves, up to so
+#: many pairs of a frame and a kept pose.
+_AHEAD, _PAIRS = 4, 256
 
 
 class Thinner:
@@ -27,7 +27,7 @@ class Thinner:
 
     def __init__(self, rule: Thinning):
         self.rule = rule
-        self._kept: dict[tuple[str, ...], deque[tuple[Floats, float]]] = {}
+        self._kept: dict[tuple[str, ...], _Kept] = {}
 
     def keep(self, samples: Samples) -> NDArray[np.bool_]:
         """Which of the samples are kept, (N,)."""
@@ -36,8 +36,7 @@ class Thinner:
             return kept
         poses, limits = self._poses(samples), self._limits(samples)
         for track, rows in _tracks(samples):
-            memory = self.rule.memory if self.rule.rule == "since_any" else 1
-            before = self._kept.setdefault(track, deque(maxlen=memory))
+            before = self._kept.setdefault(track, _Kept(self.rule.memory if self.rule.rule == "since_any" else 1))
             kept[rows] = self._walk(poses[rows], limits[rows], before)
         return kept
 
@@ -57,30 +56,59 @@ class Thinner:
         sides = np.where(np.isfinite(samples.box).all(axis=1, keepdims=True), samples.box[:, 2:], _extent(points))
         return self.rule.box_share * sides.max(axis=1)
 
-    def _walk(self, poses: Floats, limits: Floats, kept: deque[tuple[Floats, float]]) -> NDArray[np.bool_]:
+    def _walk(self, poses: Floats, limits: Floats, kept: _Kept) -> NDArray[np.bool_]:
         """Which frames of one track are kept; `kept` holds the earlier ones and takes the new ones."""
         found, at, window = np.zeros(len(poses), bool), 0, _AHEAD
+        known = np.any(np.isfinite(poses).all(axis=-1), axis=-1)
         while at < len(poses):
-            ahead = poses[at : at + window]
-            new = np.ones(len(ahead), bool)
-            for pose, limit in reversed(kept):
-                new[new] = self._moved(ahead[new], pose, limit)
-            known = np.isfinite(ahead).all(axis=-1).any(axis=-1)
-            if not (new & known).any():
-                at, window = at + len(ahead), min(2 * window, _FAR_AHEAD)
+            ahead = slice(at, at + window)
+            new = known[ahead] & self._moved(poses[ahead], kept)
+            if not new.any():
+                at, window = at + window, max(_AHEAD, min(2 * window, _PAIRS // max(len(kept), 1)))
                 continue
-            first = int(np.argmax(new & known))
-            found[at + first] = True
-            kept.append((ahead[first], limits[at + first]))
-            at, window = at + first + 1, _AHEAD
+            at += int(np.argmax(new))
+            found[at] = True
+            kept.add(poses[at], limits[at])
+            at, window = at + 1, _AHEAD
         return found
 
-    def _moved(self, poses: Floats, before: Floats, limit: float) -> NDArray[np.bool_]:
-        """Which of the poses (N, J, D) differ enough from an earlier one; a joint missing in either has not moved."""
-        moved = np.linalg.norm(poses - before, axis=-1) >= limit
+    def _moved(self, poses: Floats, kept: _Kept) -> NDArray[np.bool_]:
+        """Which of the poses (N, J, D) differ enough from every kept one; a joint missing in either has not moved."""
+        apart = np.square(poses[:, None] - kept.poses).sum(axis=-1) >= np.square(kept.limits)[:, None]
         if self.rule.newly_seen:
-            moved |= np.isfinite(poses).all(axis=-1) & ~np.isfinite(before).all(axis=-1)
-        return moved.sum(axis=-1) >= self.rule.min_joints
+            apart |= np.isfinite(poses[:, None]).all(axis=-1) & ~np.isfinite(kept.poses).all(axis=-1)
+        return (apart.sum(axis=-1) >= self.rule.min_joints).all(axis=1)
+
+
+class _Kept:
+    """The last kept poses of a track, (K, J, D), and how far a joint must be from each, (K,)."""
+
+    def __init__(self, memory: int):
+        self._memory, self._count = memory, 0
+        self._poses, self._limits = np.zeros((0, 1, 1)), np.zeros(0)
+
+    def __len__(self) -> int:
+        return min(self._count, self._memory)
+
+    @property
+    def poses(self) -> Floats:
+        return self._poses[: len(self)]
+
+    @property
+    def limits(self) -> Floats:
+        return self._limits[: len(self)]
+
+    def add(self, pose: Floats, limit: float) -> None:
+        """Remember one more, in place of the oldest where there are enough."""
+        if len(self) == len(self._limits) < self._memory:  # room for twice as many
+            room = min(max(2 * len(self), 1), self._memory)
+            self._poses, old = np.zeros((room, *pose.shape)), self._poses[: len(self)]
+            self._limits = np.concatenate([self._limits, np.zeros(room - len(self._limits))])
+            if len(old):
+                self._poses[: len(old)] = old
+        self._poses[self._count % self._memory] = pose
+        self._limits[self._count % self._memory] = limit
+        self._count += 1
 
 
 def _tracks(samples: Samples) -> Iterator[tuple[tuple[str, ...], NDArray[np.intp]]]:
@@ -88,6 +116,8 @@ def _tracks(samples: Samples) -> Iterator[tuple[tuple[str, ...], NDArray[np.intp
     sequence, view = samples.text["sequence"], samples.text["view"]
     keys = np.stack([sequence.codes, view.codes, samples.person], axis=1)
     named = np.flatnonzero([bool(word) for word in sequence.tolist()])
+    if not len(named):
+        return
     unique, which = np.unique(keys[named], axis=0, return_inverse=True)
     order = np.argsort(which.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(which.ravel(), minlength=len(unique)))[:-1]
