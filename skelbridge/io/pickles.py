@@ -42,7 +42,7 @@ _TYPES = re.compile(r"[biufc]\d{1,2}|[SU]\d{1,6}|O\d?")
 
 
 class Unread:
-    """What stands where a pickle holds something that is not read: an array beyond `largest`, a class nobody needs."""
+    """What stands where a pickle holds something that is not read: an array to `skip`, a class that nobody needs."""
 
     def __init__(self, what: str):
         self.what = what
@@ -51,17 +51,17 @@ class Unread:
         return f"<{self.what}, not read>"
 
 
-def read_pickle(stream: BinaryIO, name: str | Path, *, largest: int | None = None) -> Any:
+def read_pickle(stream: BinaryIO, name: str | Path, *, skip: Callable[[tuple[int, ...]], bool] | None = None) -> Any:
     """The value of a pickle of any protocol, Python 2's too: numbers, text, lists, tuples, sets, dicts, arrays.
 
-    Sparse matrices and chumpy arrays come as arrays, pandas tables as a dict column -> list. Arrays of more than
-    `largest` bytes come as `Unread`, and take no memory.
+    Sparse matrices and chumpy arrays come as arrays, pandas tables as a dict column -> list. Arrays of numbers with a
+    shape that `skip` is true of come as `Unread`, and take no memory (in protocols below 5).
 
     name: the path for error messages. Raises FileFormatError where the file is damaged, calls or holds anything
     else, or is made to exhaust the memory.
     """
     try:
-        return _Plain().of(_Machine(stream, largest).load())
+        return _Plain().of(_Machine(stream, skip).load())
     except _RefusedError as error:
         raise damaged(Path(name), "", expected="plain values and arrays", got=str(error), mend=_MEND) from error
     except Exception as error:  # a damaged pickle makes any step fail in any way
@@ -144,9 +144,9 @@ class _Machine(pickle._Unpickler):
     memo: dict[int, Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, stream: BinaryIO, largest: int | None):
+    def __init__(self, stream: BinaryIO, skip: Callable[[tuple[int, ...]], bool] | None):
         super().__init__(stream, encoding="latin1")
-        self.largest = math.inf if largest is None else largest
+        self.skip = skip
 
     def find_class(self, module: str, name: str) -> Any:
         """A stand-in for what the pickle names, or the function that does its work here."""
@@ -199,7 +199,7 @@ class _Machine(pickle._Unpickler):
             raise _RefusedError("an array of an unknown kind")
         if math.prod(shape) * (1 if objects else kind.itemsize) != len(raw):
             raise ValueError(f"an array of shape {shape} from {len(raw)}")
-        if len(raw) > self.largest and not objects:
+        if self.skip and not objects and self.skip(shape):
             self._replace(array, Unread(f"array {shape} of {kind}"))
         else:
             array.__setstate__(state)
