@@ -167,6 +167,7 @@ def test_sound_alone_is_no_video() -> None:
         container.mux(track.encode(sound))
     with pytest.raises(FileFormatError, match="no picture track"):
         Video(out, "a.avi")
+    assert out.closed
 
 
 def test_an_absurd_size_is_refused() -> None:

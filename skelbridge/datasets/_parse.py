@@ -66,7 +66,7 @@ def camera(
 
 
 def video_length(tree: Tree, path: str) -> int | None:
-    """The number of frames of a video; None where it is not there."""
+    """The number of frames of a video; None where there is no such file."""
     if not tree.exists(path):
         return None
     with Video(tree.open(path), path) as video:

@@ -57,7 +57,8 @@ class Aspset510(Reader):
         for view in views:
             video = f"{folder}/videos/{subject}/{subject}-{clip}-{view}.mkv"
             boxes = self._boxes(f"{folder}/boxes/{subject}/{subject}-{clip}-{view}.csv", len(points))
-            count = min(len(points), len(boxes), video_length(self.tree, video) or len(points))
+            length = video_length(self.tree, video)
+            count = min(len(points), len(boxes), len(points) if length is None else length)
             self.notes.drop("frames beyond the end of the boxes or the video", len(points) - count)
             kept = np.flatnonzero(np.isfinite(points[:count]).all(axis=-1).any(axis=-1))
             if len(kept):

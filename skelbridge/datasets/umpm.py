@@ -52,7 +52,8 @@ class Umpm(Reader):
         calibration = self._calibration(part.key)
         for view in VIEWS:
             video = self._video(f"Video/{part.key}_{view}.avi")
-            count = min(len(people), video_length(self.tree, video) or len(people))
+            length = video_length(self.tree, video)
+            count = len(people) if length is None else min(len(people), length)
             self.notes.drop("poses beyond the end of the video", len(people) - count)
             given = np.isfinite(people[:count]).all(axis=-1).any(axis=-1)
             frame, person = np.nonzero(given)

@@ -20,7 +20,7 @@ _CONTAINERS = "avi,mov,matroska,mpeg,mpegts,mpegvideo,m4v,h264,ogg,asf"
 
 
 class Video:
-    """A video file, which the `with` block closes.
+    """A video file, which the `with` block closes (and an error on opening it).
 
     stream: the file, seekable; one whose name ends in .xz is unpacked as it is read. name: its path, for messages.
 
@@ -30,10 +30,14 @@ class Video:
 
     def __init__(self, stream: BinaryIO, name: str):
         self._stream, self._name = stream, name
-        with self._opened("the head") as (_, track):
-            self.size = (int(track.width), int(track.height))
-            self.fps = float(track.average_rate or track.base_rate or 0)
-            self._declared = int(track.frames)
+        try:
+            with self._opened("the head") as (_, track):
+                self.size = (int(track.width), int(track.height))
+                self.fps = float(track.average_rate or track.base_rate or 0)
+                self._declared = int(track.frames)
+        except BaseException:
+            stream.close()
+            raise
 
     def __enter__(self) -> Video:
         return self
