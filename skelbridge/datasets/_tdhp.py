@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import Floats, cells, mat
 from skelbridge.datasets._parse import array, camera
-from skelbridge.datasets.reader import Notes
 from skelbridge.io.files import damaged, numbers
 from skelbridge.io.tree import Tree
 from skelbridge.skeletons import skeleton
@@ -25,6 +24,7 @@ _SHORT_VIDEO = {("S6/Seq2", 2): 3911}
 
 #: Rows of this recording, from and up to, have left and right exchanged.
 _SWAPPED = {"S4/Seq2": (3759, 5853)}
+SIDES = "left and right of S4/Seq2 exchanged back"
 
 
 def frame_count(recording: str, view: int, rows: int) -> int:
@@ -32,14 +32,20 @@ def frame_count(recording: str, view: int, rows: int) -> int:
     return min(rows, FRAMES.get(recording, rows), _SHORT_VIDEO.get((recording, view), rows))
 
 
-def with_sides(points: NDArray[np.float64], recording: str, notes: Notes) -> Floats:
+def with_sides(points: NDArray[np.float64], recording: str) -> Floats:
     """The 28 points of a recording's rows (F, 28, D), left and right put right where the files exchange them."""
     start, stop = _SWAPPED.get(recording, (0, 0))
-    if len(points[start:stop]):
-        notes.repair("left and right exchanged in S4/Seq2, exchanged back", len(points[start:stop]))
-        points = points.copy()
-        points[start:stop] = points[start:stop][:, skeleton("mpi_inf_3dhp_28").mirror_index]
+    if not len(points[start:stop]):
+        return points
+    points = points.copy()
+    points[start:stop] = points[start:stop][:, skeleton("mpi_inf_3dhp_28").mirror_index]
     return points
+
+
+def swapped(recording: str, rows: NDArray[np.intp]) -> int:
+    """How many of some rows of a recording `with_sides` changes."""
+    start, stop = _SWAPPED.get(recording, (0, 0))
+    return int(((rows >= start) & (rows < stop)).sum())
 
 
 def rows_by_view(tree: Tree, path: str, variable: str, width: int) -> dict[int, Floats]:

@@ -110,9 +110,11 @@ class MpiInf3dhp(Reader):
         count = _tdhp.frame_count(folder, view, len(deep))
         if count < len(deep):
             self.notes.drop("rows beyond the end of the video", len(deep) - count)
-        deep, flat = (_tdhp.with_sides(points[:count], folder, self.notes) for points in (deep, flat))
+        deep, flat = (_tdhp.with_sides(points[:count], folder) for points in (deep, flat))
         video = f"{folder}/imageSequence/video_{view}.avi"
         rows = known_rows(deep, self.notes)
+        if exchanged := _tdhp.swapped(folder, rows):
+            self.notes.repair(_tdhp.SIDES, exchanged)
         for some in blocks(len(rows)):
             yield Samples.of(
                 self.skeleton,
