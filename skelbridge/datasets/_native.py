@@ -69,6 +69,14 @@ def known_rows(points: NDArray[Any], notes: Notes) -> NDArray[np.intp]:
     return np.flatnonzero(known)
 
 
+def mask_box(mask: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Left, top, width, height of a mask's pixels (H, W); NaN where there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return (np.nan,) * 4
+    return columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+
+
 def placed(points: NDArray[Any], given: str, wanted: Skeleton) -> Floats:
     """Points (..., J, D) of one format as another's, by the joints' names; NaN for joints that `given` has not."""
     names = skeleton(given).names

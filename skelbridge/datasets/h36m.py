@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from skelbridge.camera import Camera
-from skelbridge.datasets._native import Floats, blocks, known_rows, pinhole, placed
+from skelbridge.datasets._native import Floats, blocks, known_rows, mask_box, pinhole, placed
 from skelbridge.datasets._parse import array, camera
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io.cdf import read_cdf
@@ -138,7 +138,7 @@ class Human36M(Reader):
                 raise damaged(self.tree.root / path, "Masks", expected="a mask a frame", got=f"shape {masks.shape}")
             for frame in range(min(count, max(masks.shape))):
                 mask = masks[(0, frame) if masks.shape[0] == 1 else (frame, 0)]
-                box[frame] = _extent(array(self.tree.root / path, f"mask {frame + 1}", mask, (None, None)) > 0)
+                box[frame] = mask_box(array(self.tree.root / path, f"mask {frame + 1}", mask, (None, None)) > 0)
         return box
 
 
@@ -149,14 +149,6 @@ def _rotation(a: float, b: float, c: float) -> Floats:
     about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
     about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
     return about_x @ about_y @ about_z
-
-
-def _extent(mask: np.ndarray) -> tuple[float, ...]:
-    """Left, top, width, height of a mask's pixels; NaN where there are none."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return (np.nan,) * 4
-    return columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
 
 
 def _moved(box: Floats, lens: Camera, depth: Floats, shift: Floats) -> Floats:
