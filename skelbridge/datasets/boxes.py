@@ -34,7 +34,8 @@ def with_boxes(samples: Samples, rule: Boxes) -> Samples:
     for row in np.flatnonzero(np.isnan(box).any(axis=1)):
         code = samples.masks[row]
         if code is not None:
-            box[row] = rle.box(code, tuple(samples.image_size[row]))
+            left, top, width, height = rle.box(code, tuple(samples.image_size[row]))
+            box[row] = left - 0.5, top - 0.5, width, height  # from its first pixel's edge, not its middle
     bare = np.isnan(box).any(axis=1) | (box[:, 2:] <= 0).any(axis=1)
     box[bare] = expanded(box_of(picture_points(samples)[bare]), rule.expand)
     return replace(samples, box=clipped(box, samples.image_size).astype(np.float32))
