@@ -17,6 +17,7 @@ from skelbridge.plot.places import plot_namesakes
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
 from skelbridge.plot.retargeting import plot_retargeting
 from skelbridge.plot.sheets import plot_skeleton, save_sheets
+from skelbridge.plot.store import plot_store
 from skelbridge.plot.tradeoff import plot_tradeoff
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "plot_retargeting",
     "plot_rows",
     "plot_skeleton",
+    "plot_store",
     "plot_tradeoff",
     "plot_weights",
     "pose_axes",

@@ -2,8 +2,10 @@
 
 from skelbridge.store.batch import Batch
 from skelbridge.store.batches import Batches
+from skelbridge.store.description import Contents, describe
 from skelbridge.store.index import JobRecord
 from skelbridge.store.merging import Plan, merge, plan
+from skelbridge.store.migration import migrate
 from skelbridge.store.mixtures import Mixture, Stream, mixture, mixtures
 from skelbridge.store.opening import open_store
 from skelbridge.store.reader import Store, Union
@@ -15,6 +17,7 @@ from skelbridge.store.writer import JobWriter, StoreWriter
 __all__ = [
     "Batch",
     "Batches",
+    "Contents",
     "JobRecord",
     "JobWriter",
     "Mixture",
@@ -28,7 +31,9 @@ __all__ = [
     "Union",
     "Visibility",
     "Words",
+    "describe",
     "merge",
+    "migrate",
     "mixture",
     "mixtures",
     "open_store",

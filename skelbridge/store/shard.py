@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
+from skelbridge.errors import InputError
 from skelbridge.io.files import damaged
 from skelbridge.skeletons import Skeleton
 from skelbridge.store import sealed
@@ -47,9 +48,16 @@ class Mapped:
 
     def __init__(self, file: File):
         self.file, self.rows, self.joints = file, file.shard.rows, file.shard.joints
+        if not file.path.is_file():
+            raise damaged(
+                file.path, "", expected="a shard of the store", got="no such file",
+                mend="Keep the .shards folder beside its .h5 file; restore it, or ingest the dataset anew.",
+            )  # fmt: skip
+        found = sealed.head(file.path).digest
+        if found != file.shard.digest:
+            raise damaged(file.path, "its seal", expected=f"the index's digest {file.shard.digest[:12]}",
+                          got=found[:12], mend=_MEND)  # fmt: skip
         self._places = _places(file)
-        if sealed.head(file.path).digest != file.shard.digest:
-            raise _foreign(file)
         self._content: mmap.mmap = sealed.mapped(file.path)
 
     def has(self, name: str) -> bool:
@@ -79,7 +87,10 @@ class Mapped:
         known = self.column(f"words/{name}")
         if not isinstance(codes, slice):
             self.check_codes(name, codes, len(known))
-        return [word.decode() for word in known[codes].tolist()]
+        try:
+            return [word.decode() for word in known[codes].tolist()]
+        except UnicodeDecodeError as error:
+            raise damaged(self.file.path, f"words/{name}", expected="text in UTF-8", got=error, mend=_MEND) from None
 
     def packed(self, name: str, row: int) -> bytes | None:
         """One row's mask or picture."""
@@ -96,13 +107,16 @@ class Mapped:
         used, places = np.unique(codes, return_inverse=True)
         self.check_codes("camera", used, len(self.column("cameras/lens")), least=-1)
         known = used[used >= 0]
-        tables = {name: self.column(f"cameras/{name}")[known] for name in CAMERAS}
-        lenses = [LENSES[min(code, len(LENSES) - 1)] for code in tables.pop("lens").tolist()]
-        made = tuple(
-            Camera(**{name: np.array(table[n]) for name, table in tables.items()}, lens=lens)  # type: ignore[arg-type]
-            for n, lens in enumerate(lenses)
-        )
+        made = tuple(self._camera(code) for code in known.tolist())
         return made, (places - (len(used) - len(known))).astype(np.int32).reshape(-1)
+
+    def _camera(self, code: int) -> Camera:
+        values = {name: np.array(self.column(f"cameras/{name}")[code]) for name in CAMERAS}
+        self.check_codes("cameras/lens", values["lens"].reshape(1), len(LENSES))
+        try:
+            return Camera(**{**values, "lens": LENSES[int(values["lens"])]})  # type: ignore[arg-type]
+        except InputError as error:
+            raise damaged(self.file.path, f"camera {code}", expected="a camera", got=error, mend=_MEND) from error
 
     def samples(self, rows: Rows, card: Skeleton) -> Samples:
         """Some rows as samples."""
@@ -130,21 +144,9 @@ class Mapped:
             )
 
 
-def _foreign(file: File) -> Exception:
-    return damaged(
-        file.path, "its seal", expected=f"the digest {file.shard.digest[:12]} of the index", got="another", mend=_MEND
-    )
-
-
 @lru_cache(maxsize=4096)
 def _places(file: File) -> dict[str, Place]:
     """Where a shard's columns lie, held against what they should be."""
-    if not file.path.is_file():
-        raise damaged(
-            file.path, "", expected="a shard of the store", got="no such file",
-            mend="Keep the .shards folder beside its .h5 file; restore it, or ingest the dataset anew.",
-        )  # fmt: skip
-    sealed.head(file.path)
     attributes, places = sealed.layout(file.path)
     wanted = {
         "kind": "skelbridge shard", "schema": SCHEMA, "dataset": file.shard.dataset, "split": file.shard.split,
