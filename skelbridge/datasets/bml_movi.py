@@ -99,7 +99,9 @@ class BmlMovi(Reader):
     def _markers(self, path: str, move: Any, name: str) -> Floats:
         """All 87 markers of every row, (F, 87, 3) mm; NaN where they are missing, which the files write as 0, 0, 0."""
         values = field(self.tree, path, f"round {name}", move, "markerLocation")
-        found = array(self.tree.root / path, "markerLocation", values, (None, 87 if name == "F" else 17, 3))
+        found = array(
+            self.tree.root / path, "markerLocation", values, (None, 87 if name == "F" else 17, 3), missing=True
+        )
         found = np.where((found == 0).all(axis=-1, keepdims=True), np.nan, found)
         if name == "F":
             return found
@@ -117,7 +119,7 @@ class BmlMovi(Reader):
         for name, (first, last) in zip(
             names, array(self.tree.root / path, "flags30", flags, (len(names), 2)), strict=True
         ):
-            if not 0 <= first <= last + 1 or last != last:
+            if not 0 <= first <= last + 1:
                 raise damaged(self.tree.root / path, "flags30", expected="first and last frames", got=(first, last))
             for frame in range(max(int(first) - 1, 0), min(int(last), count)):
                 words[frame] = name
