@@ -10,6 +10,7 @@ Expressive Body Capture, 2019.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +68,11 @@ class BodyModel:
         Raises MissingFileError with the file, where to get it and where to put it; FileFormatError if it is damaged.
         """
         path = _model_file(models, family, gender, reader)
+        return _loaded(path, path.stat().st_mtime_ns, family)
+
+    @classmethod
+    def read(cls, path: Path, family: Family) -> BodyModel:
+        """The model in a file. Raises FileFormatError if it is damaged, or a model of another family."""
         data = _content(path)
         joints, vertices, _ = _FAMILIES[family]
         shapes = _array(path, data, "shapedirs", (vertices, 3, None))
@@ -170,6 +176,12 @@ class BodyModel:
         face = np.einsum("flcx,lc->flx", corners, self.bary)
         vertices = points[:, : len(self.landmarks) - 3 * len(self.bary)]
         return np.concatenate([placed.numpy(), vertices, face], axis=1)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: Path, changed: int, family: Family) -> BodyModel:
+    """Models are read once for many sequences; what is kept of one is small."""
+    return BodyModel.read(path, family)
 
 
 def smpl_gender(word: object, path: Path, place: str) -> str:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from skelbridge.datasets._native import blocks, known_rows
 from skelbridge.datasets._parse import array, camera
 from skelbridge.datasets._pickled import field, load_pickle
+from skelbridge.datasets._pictures import size_of
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.io.files import damaged
-from skelbridge.io.images import image_size
 from skelbridge.store.samples import Samples
 
 #: Sizes of the pictures where none is there to be asked; the principal point lies in the middle.
@@ -99,7 +99,5 @@ class ThreeDpw(Reader):
 
     def _size(self, sequence: str, matrix: NDArray[Any]) -> tuple[int, int]:
         """Width and height of the sequence's pictures: of the first, else as the principal point says."""
-        for path in self.tree.glob(f"imageFiles/{sequence}/image_00000.jpg"):
-            with self.tree.open(path) as stream:
-                return image_size(stream, str(self.tree.root / path))
-        return PORTRAIT if matrix[1, 2] > matrix[0, 2] else LANDSCAPE
+        size = size_of(self.tree, f"imageFiles/{sequence}/image_00000.jpg")
+        return size if size != (0, 0) else PORTRAIT if matrix[1, 2] > matrix[0, 2] else LANDSCAPE
