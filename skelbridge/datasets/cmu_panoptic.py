@@ -32,7 +32,6 @@ class CmuPanoptic(Reader):
     skeletons = ("panoptic_19",)
     choices = {  # noqa: RUF012
         "min_confidence": Choice(0.1, "joints of no more confidence than this are missing"),
-        "min_joints": Choice(6, "people with fewer joints than this are left out"),
     }
 
     def parts(self) -> list[Part]:
@@ -102,7 +101,7 @@ class CmuPanoptic(Reader):
         return np.array(frames, int), np.array(people, int), np.array(joints).reshape(-1, 19, 3), natives
 
     def _bodies(self, path: str) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """The number and the joints of everyone in a frame who has enough of them."""
+        """The number and the joints of everyone in a frame who has any."""
         file, content = self.tree.root / path, self._content(path)
         for number, body in enumerate(entry(file, "the file", content, "bodies") if content is not None else ()):
             place = f"body {number}"
@@ -111,10 +110,10 @@ class CmuPanoptic(Reader):
             person = entry(file, place, body, "id", int)
             if not -1 <= person < 2**31:
                 raise damaged(file, f"{place}, 'id'", expected="a person's number", got=person)
-            if np.isfinite(joints[:, 0]).sum() >= max(int(self.settings["min_joints"]), 1):
+            if np.isfinite(joints[:, 0]).any():
                 yield person, joints
             else:
-                self.notes.drop("people with too few joints")
+                self.notes.drop("people without a joint")
 
     def _content(self, path: str) -> object:
         """The content of a pose file; None where it cannot be read, as happens in the distribution."""
