@@ -79,7 +79,7 @@ class Humbi(Reader):
             unplaced = ~joints.any(axis=-1)  # the origin lies in the dome, but nobody's joint lies exactly there
             self.notes.repair("joints at (0, 0, 0) taken as missing", int(unplaced.sum()))
             return 1000 * np.where(unplaced[..., None], np.nan, joints)
-        whole: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
+        whole = np.isfinite(rows.sum(axis=1))
         scale, place, pose, betas = np.split(np.where(whole[:, None], rows, 0), [1, 4, 76], axis=1)
         joints = BodyModel.load(self.models, "smpl", "neutral", self.id).joints(pose, betas)
         return 1000 * np.where(whole[:, None, None], scale[:, None] * joints + place[:, None], np.nan)
