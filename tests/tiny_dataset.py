@@ -128,4 +128,5 @@ def install(monkeypatch):
 
     known = {**cards.datasets(), "tiny": CARD}
     monkeypatch.setattr(cards, "datasets", lambda: known)
+    monkeypatch.setattr("skelbridge.datasets.clean.datasets", lambda: known)
     monkeypatch.setitem(sys.modules, "skelbridge.datasets.tiny", sys.modules[__name__])

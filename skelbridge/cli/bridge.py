@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skelbridge.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skelbridge.skeletons import Skeleton
 
 _FIT = """\
 Learn latent 3D keypoints from poses in which several formats are known together (needs [fit]).
 
 POSES.npz holds one array (N, joints, 3) for each format, named by its id, of the same N bodies; or `points` (N, J, 3),
 the formats' joints side by side, and `formats`, the list of their ids. NaN is missing; `units` may say mm (the
-default), cm, m or inch. Files larger than memory are read in blocks. No other kind of file is read today.
+default), cm, m or inch. Files larger than memory are read in blocks.
 
     np.savez("POSES.npz", coco_17=X, h36m_17=Y, **{"mano:left": L, "mano:right": R})
+
+Or a store (.h5) of samples of one format: latents of that format alone. No other kind of file is read today.
 
 An interrupted fit leaves OUT.part; the same command goes on from there.
 """
@@ -48,7 +56,7 @@ def add(commands: Any) -> None:
 def _add_fit(commands: Any) -> None:
     fit = commands.add_parser("fit", help="learn latent keypoints from poses in several formats (needs [fit])",
                               description=_FIT, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    fit.add_argument("poses", type=Path, metavar="POSES.npz")
+    fit.add_argument("poses", type=Path, metavar="POSES", help="npz file, or store (.h5)")
     fit.add_argument("--latents", default="40,8", metavar="SIDED,CENTRAL", help="how many (default 40,8)")
     fit.add_argument("--l1", default="0.6", metavar="PRICE[,PRICE]",
                      help="of weights, encoder's and decoder's: higher is nearer to convex (default 0.6)")  # fmt: skip
@@ -86,19 +94,18 @@ def _fit(options: argparse.Namespace) -> None:
 
     from skelbridge.bridge.acae import fit_acae
     from skelbridge.bridge.acae.file import parts_of
-    from skelbridge.io.paired import read_paired
 
     if not options.out.parent.is_dir():  # before the work
         raise InputError("--out", expected="a file in a folder that exists", got=str(options.out))
     if options.out.exists():
         parts_of(options.out)
     latents, l1 = _numbers("--latents", options.latents, int), _numbers("--l1", options.l1, float)
-    paired, part = read_paired(options.poses), options.out.with_name(f"{options.out.name}.part")
-    steps = -(-len(paired) // paired.block)
-    blocks = tqdm(paired.blocks(), total=steps, desc="reading", disable=None if steps > 1 else True)
+    part = options.out.with_name(f"{options.out.name}.part")
+    found, formats, steps = _stored(options.poses) if options.poses.suffix == ".h5" else _paired(options.poses)
+    blocks = tqdm(found, total=steps, desc="reading", disable=None if steps > 1 else True)
     try:
         acae = fit_acae(
-            blocks, paired.formats, latents, l1=l1, projection=options.projection, loss=options.loss,
+            blocks, formats, latents, l1=l1, projection=options.projection, loss=options.loss,
             solver=options.solver, held_out=options.held_out, sample=options.sample, seed=options.seed,
             device=options.device, progress=True, checkpoint=part,
         )  # fmt: skip
@@ -108,6 +115,23 @@ def _fit(options: argparse.Namespace) -> None:
     acae.save(options.out)
     print(acae.report())
     print(f"\nlatent keypoints: {options.out}")
+
+
+def _paired(path: Path) -> tuple[Iterator[NDArray[Any]], tuple[Skeleton, ...], int]:
+    """The poses of an npz file as blocks (n, J, 3) mm, their formats, and how many blocks there are."""
+    from skelbridge.io.paired import read_paired
+
+    paired = read_paired(path)
+    return paired.blocks(), paired.formats, -(-len(paired) // paired.block)
+
+
+def _stored(path: Path) -> tuple[Iterator[NDArray[Any]], tuple[Skeleton, ...], int]:
+    """As `_paired`, of the 3D samples of a store, which must be of one skeleton."""
+    from skelbridge.store import open_store
+
+    store, rows = open_store(path), 4096
+    blocks = (samples.points for samples in store.blocks(rows) if samples.points is not None)
+    return blocks, (store.skeleton,), sum(-(-len(piece) // rows) for piece in store.pieces)
 
 
 def _numbers(name: str, text: str, kind: type[float]) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from skelbridge.errors import InputError
 
 if TYPE_CHECKING:
     from skelbridge.datasets.cards import DatasetCard
+    from skelbridge.store import Contents
 
 
 def add(commands: Any) -> None:
@@ -101,19 +102,22 @@ def _card(card: DatasetCard) -> str:
         ("cameras", card.cameras), ("models needed", ", ".join(card.models)), ("download", card.download),
         ("thinning", card.thinning.told()),
     ):  # fmt: skip
-        lines += textwrap.wrap(f"{title}: {' '.join(text.split())}", 116, subsequent_indent="  ") if text else []
+        lines += _lines(f"{title}: {text}", "", "  ") if text else []
     lines.append("files below its folder:")
     for file in card.files:
         need = "" if file.needed else ", not needed"
-        lines += textwrap.wrap(f"{file.pattern} ({file.container}{need}) {' '.join(file.content.split())}", 116,
-                               initial_indent="  ", subsequent_indent="    ")  # fmt: skip
+        lines += _lines(f"{file.pattern} ({file.container}{need}) {file.content}", "  ", "    ")
     for title, notes in (("known to be bad", card.known_bad), ("notes", card.notes)):
-        lines += [f"{title}:"] if notes else []
-        for note in notes:
-            lines += textwrap.wrap(" ".join(note.split()), 116, initial_indent="  - ", subsequent_indent="    ")
+        lines += [f"{title}:", *(line for note in notes for line in _lines(note, "  - ", "    "))] if notes else []
     choices = _choices(card.id)
     lines += ["choices (--set NAME=VALUE):", *choices] if choices else []
     return "\n".join(lines)
+
+
+def _lines(text: str, first: str, then: str) -> list[str]:
+    """Text in lines; words that can be copied, such as paths, are not broken."""
+    return textwrap.wrap(" ".join(text.split()), 116, initial_indent=first, subsequent_indent=then,
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
 
 
 def _choices(name: str) -> list[str]:
@@ -150,7 +154,7 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
 def _merge(options: argparse.Namespace) -> None:
     from skelbridge.datasets.cards import datasets
     from skelbridge.datasets.report import require_passed
-    from skelbridge.store.merging import merge, plan
+    from skelbridge.store import merge, plan
 
     if options.plan == (options.out is not None):
         raise InputError("merge", expected="either --out FILE or --plan", got="both" if options.plan else "none")
@@ -165,17 +169,29 @@ def _merge(options: argparse.Namespace) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from skelbridge.datasets.report import IngestReport
-    from skelbridge.store.describe import describe
+    from skelbridge.store import describe, open_store
 
-    print("\n".join(describe(options.store).lines()))
+    found = describe(open_store(options.store))
+    for name, contents in found.items():
+        print(f"{name} as {contents.skeleton}: {_contents(contents)}")
     report = IngestReport.of(options.store)
-    if report.parts:
-        print(f"\n{report}")
+    print(f"\n{report}" if report.parts else f"{options.store}: {len(found)} datasets in stores that it links")
     if options.png:
         from skelbridge.plot.store import plot_store
 
-        plot_store(options.store).savefig(options.png)
+        plot_store(found).savefig(options.png)
         print(f"picture: {options.png}")
+
+
+def _contents(contents: Contents) -> str:
+    """What a store has of one dataset, in a line."""
+    splits = ", ".join(f"{split or 'no split'} {count:,}" for split, count in contents.samples.items())
+    words = [f"{contents.total:,} samples ({splits})", f"{contents.subjects} subjects",
+             f"{contents.sequences} sequences", f"{contents.pictures:,} packed pictures",
+             f"{contents.bytes / 1e6:,.1f} MB"]  # fmt: skip
+    if contents.spread == contents.spread:  # not NaN: 3D
+        words.append(f"poses spread by {contents.spread:.0f} mm in {contents.dimensions:.1f} directions")
+    return ", ".join(words)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -206,9 +222,9 @@ def _audit(options: argparse.Namespace) -> None:
 
 
 def _migrate(options: argparse.Namespace) -> None:
-    from skelbridge.store.migrate import migrate
+    from skelbridge.store import migrate
 
-    print(f"{options.store}: {migrate(options.store)}")
+    print(f"{options.store}: {migrate(options.store)} files rewritten")
 
 
 def _sample(options: argparse.Namespace) -> None:
