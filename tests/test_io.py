@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pose_files import AMC, BVH, SAMPLES, c3d_bytes, small_poses
 
-from skelbridge.errors import InputError
+from skelbridge.errors import FileFormatError, InputError
 from skelbridge.io import CONTAINERS, asf_amc, bvh, read, write
+from skelbridge.io.c3d import read_c3d
 from skelbridge.io.files import rate_from_period
 from skelbridge.io.motion import Motion, relative_rotations, rotation_product
 from skelbridge.poses import Poses
@@ -286,6 +287,25 @@ def test_c3d(scale: float, order: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(poses.points[:, natives.index(native)], expected, atol=1e-3)
     assert "(0, 0, 0)" in " ".join(poses.notes)
     assert np.isnan(poses.points).all(axis=(0, 2)).sum() == 36
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [(b"mm", 1), (b"cm", 10), (b"m ", 1000)])
+def test_read_c3d_gives_every_point_in_millimetres(unit: bytes, millimetres: float) -> None:
+    points = np.random.default_rng(0).normal(size=(6, 3, 3))
+    points[2, 1] = np.nan
+    labels = ["LANK", "*11", "LKneeAng"]
+    content = c3d_bytes(points, labels, extra="LKneeAng").replace(b"\2\1mm", b"\2\1" + unit)
+    found, names, rate = read_c3d(content, Path("a.c3d"))
+    np.testing.assert_allclose(found, millimetres * points, rtol=1e-6)
+    assert (names, rate) == (labels, 50)
+
+
+def test_read_c3d_refuses_points_that_are_no_places_and_cut_files() -> None:
+    content = c3d_bytes(np.ones((6, 3, 3)), ["a", "b", "c"])
+    with pytest.raises(FileFormatError, match="UNITS"):
+        read_c3d(content.replace(b"\2\1mm", b"\2\1Nm"), Path("a.c3d"))
+    with pytest.raises(FileFormatError, match="6 frames"):
+        read_c3d(content[:-20], Path("a.c3d"))
 
 
 def test_trc_empty_cells_crlf_and_missing_blank_line(tmp_path: Path) -> None:
