@@ -132,7 +132,7 @@ class Samples:
         points2d: ArrayLike | None = None,
         visibility: ArrayLike | None = None,
         camera: Camera | Sequence[Camera] | None = None,
-        world_known: bool | None = None,
+        world_known: ArrayLike | None = None,
         frame: ArrayLike = 0,
         person: ArrayLike = 0,
         video_frame: ArrayLike = -1,
@@ -172,7 +172,9 @@ class Samples:
             visibility=np.ascontiguousarray(np.broadcast_to(seen, (count, len(card))), dtype=np.uint8),
             cameras=cameras,
             camera=which,
-            world_known=np.full(count, world is not None if world_known is None else world_known),
+            world_known=_column(
+                "world_known", world is not None if world_known is None else world_known, (count,), bool
+            ),
             frame=_column("frame", frame, (count,), np.int32),
             person=_column("person", person, (count,), np.int32),
             video_frame=_column("video_frame", video_frame, (count,), np.int32),
