@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skelbridge.errors import InputError
+from skelbridge.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from skelbridge.datasets.cards import DatasetCard
@@ -121,11 +121,13 @@ def _lines(text: str, first: str, then: str) -> list[str]:
 
 
 def _choices(name: str) -> list[str]:
-    from skelbridge.datasets import reader_class, readers
+    from skelbridge.datasets import reader_class
 
-    if name not in readers():
+    try:
+        choices = reader_class(name).choices
+    except UnknownNameError:
         return ["  no reader of it yet"]
-    return [f"  {choice}={told.default!r}  {told.help}" for choice, told in reader_class(name).choices.items()]
+    return [f"  {choice}={told.default!r}  {told.help}" for choice, told in choices.items()]
 
 
 def _ingest(options: argparse.Namespace) -> None:
