@@ -24,7 +24,7 @@ _FILES = ((0, 2, 4), (1, 1, 3))
 
 
 def write(out: Path) -> list[Truth]:
-    """Write the copy; returns what reading it must give: no picture's path, for pictures lie inside the records."""
+    """Write the copy; returns what reading it must give: a picture is a record of its file."""
     truths = []
     for number, people, frames in _FILES:
         path = f"{FOLDER}/hspace-{number:05d}-of-00002.tfrecord"
@@ -34,7 +34,7 @@ def write(out: Path) -> list[Truth]:
             camera = _camera(number, frame)
             joints = camera.to_camera(scene.joints("ghum_63")[frame])
             records.append(_example(scene, frame, camera, joints / 1000))
-            truths += [Truth("ghum_63", "train", "", points=points) for points in joints]
+            truths += [Truth("ghum_63", "train", path, frame, points=points) for points in joints]
         new(out / path).write_bytes(b"".join(map(_framed, records)))
     return truths
 
