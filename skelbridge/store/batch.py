@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The columns that a batch can have.
 COLUMNS = (*NUMBERS, *WORDS)
+#: Pictures that a thread decodes in one turn.
+_TURN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +87,9 @@ class Batch:
         if self.pictures is None:
             raise InputError("the pictures of a batch", expected="pictures=True for batches", got="none")
         if workers == 1:
-            return [_decoded(picture) for picture in self.pictures]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(_decoded, self.pictures))
+            return decoded(self.pictures)
+        parts = [self.pictures[start : start + _TURN] for start in range(0, len(self), _TURN)]
+        return [image for part in _pool(workers, os.getpid()).map(decoded, parts) for image in part]
 
     def to_union(self, rows: slice | NDArray[Any] = slice(None), column: str = "points") -> NDArray[Any]:
         """Points or visibility spread over all joints of the union, (n, union, ...); NaN, or 0, for other formats'."""
@@ -99,20 +102,27 @@ class Batch:
 
     def part(self, step: int, rows: slice) -> Batch:
         """Some of the rows, as a batch."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = self.__dict__
         arrays = {name: value[rows] for name, value in values.items() if isinstance(value, np.ndarray)}
         tables = {
             name: {key: column[rows] for key, column in value.items()}
             for name, value in values.items()
             if isinstance(value, dict)
         }
-        return Batch(**{**values, **arrays, **tables, "step": step})
+        pictures = None if self.pictures is None else self.pictures[rows]
+        return Batch(**{**values, **arrays, **tables, "step": step, "pictures": pictures})
 
 
-def _decoded(picture: bytes | None) -> NDArray[np.uint8] | None:
-    if picture is None:
-        return None
-    return np.asarray(need("PIL.Image", "data").open(io.BytesIO(picture)).convert("RGB"))
+@lru_cache(maxsize=4)
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Threads that decode; a forked process has none of its parent's, so it gets its own."""
+    return ThreadPoolExecutor(workers)
+
+
+def decoded(pictures: Sequence[bytes | None]) -> list[NDArray[np.uint8] | None]:
+    """JPEG files as arrays (height, width, 3) RGB."""
+    read = need("PIL.Image", "data").open
+    return [None if one is None else np.asarray(read(io.BytesIO(one)).convert("RGB")) for one in pictures]
 
 
 class Gatherer:
@@ -145,12 +155,11 @@ class Gatherer:
 
     def batches(self, rows: NDArray[np.int64], steps: Sequence[int], sizes: Sequence[int]) -> list[Batch]:
         """Rows (N,) of the store, gathered together and cut into batches of those sizes."""
-        whole, stops = self._gathered(rows), np.cumsum(sizes)
-        found = []
-        for step, size, stop in zip(steps, sizes, stops, strict=True):
-            batch = whole.part(step, slice(stop - size, stop))
-            found.append(replace(batch, pictures=tuple(self._pictures(batch.rows))) if self.pictures else batch)
-        return found
+        whole = self._gathered(rows)
+        return [
+            whole.part(step, slice(stop - size, stop))
+            for step, size, stop in zip(steps, sizes, np.cumsum(sizes).tolist(), strict=True)
+        ]
 
     def _gathered(self, rows: NDArray[np.int64]) -> Batch:
         """All columns of rows (N,); shard by shard in the order of the files, then brought into the order asked for."""
@@ -161,11 +170,14 @@ class Gatherer:
         sizes = [len(places) for _, places in parts]
         number = np.repeat([number for number, _ in parts], sizes)
         columns = self._columns(len(rows))
+        pictures: list[bytes | None] = []
         start = 0
         for piece, places in parts:
             shown = self.store.pieces[piece]
             here = {name: column[start : start + len(places)] for name, column in columns.items()}
             self._fill(here, shown.mapped, shown.rows(places))
+            if self.pictures:
+                pictures += shown.mapped.packed("pictures", shown.rows(places))
             start += len(places)
         columns = {name: column[back] for name, column in columns.items()}
         cameras = {name: columns.pop(f"cameras/{name}") for name in CAMERAS} if "camera" in self._numbers else {}
@@ -178,7 +190,7 @@ class Gatherer:
             skeletons=tuple(map(str, self.store.skeletons)), skeleton=self._skeleton[number[back]],
             joints=self._joints[self._skeleton[number[back]]], numbers=columns, cameras=cameras, codes=codes,
             files=tuple(self.store.pieces[n].file for n in used), file=file.astype(np.int32)[back],
-            width=len(self.store.union),
+            width=len(self.store.union), pictures=tuple(pictures[n] for n in back) if self.pictures else None,
         )  # fmt: skip
 
     def _columns(self, count: int) -> dict[str, NDArray[Any]]:
@@ -211,11 +223,6 @@ class Gatherer:
                 shard.column(name).take(rows, 0, out, "clip")
             elif name == "points2d" and shard.has("points"):
                 out[:, : shard.joints] = _projected(shard, rows)
-
-    def _pictures(self, rows: NDArray[np.int64]) -> Iterator[bytes | None]:
-        numbers, places = self.store.where(rows)
-        for number, row in zip(numbers.tolist(), places.tolist(), strict=True):
-            yield self.store.pieces[number].mapped.packed("pictures", row)
 
 
 def _fill_camera(out: NDArray[Any], name: str, shard: Mapped, rows: NDArray[np.int64]) -> None:

@@ -92,15 +92,16 @@ class Mapped:
         except UnicodeDecodeError as error:
             raise damaged(self.file.path, f"words/{name}", expected="text in UTF-8", got=error, mend=_MEND) from None
 
-    def packed(self, name: str, row: int) -> bytes | None:
-        """One row's mask or picture."""
+    def packed(self, name: str, rows: Rows) -> list[bytes | None]:
+        """Some rows' masks or pictures."""
+        listed = np.arange(self.rows)[rows]
         if not self.has(name):
-            return None
+            return [None] * len(listed)
         content, starts = self.column(f"{name}/bytes"), self.column(f"{name}/starts")
-        start, stop = int(starts[row]), int(starts[row + 1])
-        if not 0 <= start <= stop <= len(content):
-            raise damaged(self.file.path, f"{name}, row {row}", expected="rising starts", got=(start, stop))
-        return content[start:stop].tobytes() or None
+        first, last = starts[listed], starts[listed + 1]
+        if len(listed) and not ((first >= 0) & (first <= last) & (last <= len(content))).all():
+            raise damaged(self.file.path, f"{name}/starts", expected="rising places", got="others", mend=_MEND)
+        return [content[a:b].tobytes() or None for a, b in zip(first.tolist(), last.tolist(), strict=True)]
 
     def cameras(self, codes: NDArray[np.integer]) -> tuple[tuple[Camera, ...], NDArray[np.int32]]:
         """The cameras that codes stand for, and each code's place among them; -1 stays."""
@@ -122,7 +123,6 @@ class Mapped:
         """Some rows as samples."""
         numbers = {name: self.numbers(name, rows) for name in NUMBERS if self.has(name) or name not in MAY_LACK}
         cameras, camera = self.cameras(numbers.pop("camera"))
-        listed = np.arange(self.rows)[rows].tolist()
         text = {name: self.words(name, rows) for name in WORDS}
         return Samples(
             skeleton=card,
@@ -130,9 +130,9 @@ class Mapped:
             points2d=numbers.pop("points2d", None),
             cameras=cameras,
             camera=camera,
-            masks=tuple(self.packed("masks", row) for row in listed),
-            pictures=tuple(self.packed("pictures", row) for row in listed),
-            text={"split": Words.of(self.file.shard.split, len(listed)), **text},
+            masks=tuple(self.packed("masks", rows)),
+            pictures=tuple(self.packed("pictures", rows)),
+            text={"split": Words.of(self.file.shard.split, len(camera)), **text},
             **numbers,
         )
 

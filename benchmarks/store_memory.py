@@ -1,0 +1,85 @@
+"""Memory that writing, merging and reading stores take, each measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import ROOT
+
+
+def peak() -> float:
+    """The most memory that this process held, MB."""
+    return _status("/proc/self/status", "VmHWM")
+
+
+def private() -> float:
+    """Memory that this process alone holds and has written to, MB; mapped files are not in it."""
+    return _status("/proc/self/smaps_rollup", "Private_Dirty")
+
+
+def _status(path: str, name: str) -> float:
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
+def measured(task: str, *arguments: object) -> dict[str, Any]:
+    """What a task of this module reports, run in a new process."""
+    command = [sys.executable, "-m", "benchmarks.store_memory", task, *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    result: dict[str, Any] = json.loads(found.stdout)
+    return result
+
+
+def writing(path: str, count: str) -> dict[str, float]:
+    """Write a store."""
+    from benchmarks.store_data import write_store
+
+    write_store(Path(path), int(count))
+    return {"peak": peak()}
+
+
+def merging(out: str, *paths: str) -> dict[str, float]:
+    """Merge stores."""
+    from skelbridge.store import merge
+
+    merge(paths, out)
+    return {"peak": peak()}
+
+
+def opening(path: str) -> dict[str, float]:
+    """Open a store and look at nothing."""
+    from skelbridge.store import open_store
+
+    open_store(next(Path(path).parent.glob("*.h5")))  # modules and cards are loaded once
+    before = private()
+    store = open_store(path)
+    return {"private": private() - before, "shards": len(store.shards)}
+
+
+def reading(path: str, workers: str, steps: str) -> dict[str, float]:
+    """Read fully shuffled batches with threads; memory after a tenth of them, and after all."""
+    from skelbridge.store import open_store
+
+    batches = open_store(path).batches(128, shuffle="full", steps=int(steps), workers=int(workers))
+    early = 0.0
+    for number, _ in enumerate(batches):
+        if number == int(steps) // 10:
+            early = private()
+    return {"early": early, "late": private()}
+
+
+Task = Callable[..., dict[str, float]]
+TASKS: dict[str, Task] = {"writing": writing, "merging": merging, "opening": opening, "reading": reading}
+    "writing": writing,
+    "merging": merging,
+    "opening": opening,
+    "reading": reading,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))
