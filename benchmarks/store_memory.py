@@ -75,11 +75,6 @@ def reading(path: str, workers: str, steps: str) -> dict[str, float]:
 
 Task = Callable[..., dict[str, float]]
 TASKS: dict[str, Task] = {"writing": writing, "merging": merging, "opening": opening, "reading": reading}
-    "writing": writing,
-    "merging": merging,
-    "opening": opening,
-    "reading": reading,
-}
 
 if __name__ == "__main__":
     print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))
