@@ -49,7 +49,7 @@ class Annotations:
     stray: int
 
 
-#: The files parsed last, by their content: parts of a large file follow each other.
+#: The file parsed last, by its content: parts of a large file follow each other.
 _PARSED: dict[bytes, Annotations] = {}
 
 
@@ -58,8 +58,7 @@ def annotation_file(tree: Tree, path: str) -> Annotations:
     content = tree.read_bytes(path)
     key = hashlib.blake2b(content + path.encode()).digest()
     if key not in _PARSED:
-        while len(_PARSED) > 1:
-            _PARSED.pop(next(iter(_PARSED)))
+        _PARSED.clear()
         _PARSED[key] = _indexed(tree.root / path, parse_json(content, tree.root / path))
     return _PARSED[key]
 

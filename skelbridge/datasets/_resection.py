@@ -42,9 +42,9 @@ def _solved(body: Array, rays: Array, known: NDArray[np.bool_]) -> tuple[Array, 
     which = np.repeat(known, len(starts), axis=0)
     turns = np.tile(starts, (count, 1, 1))
     shifts = _start(bodies, goals, which, turns)
-    turns, shifts, errors = _descended(bodies, goals, which, turns, shifts, _STEPS)
+    turns, shifts, errors = descended(bodies, goals, which, turns, shifts, _STEPS)
     best = np.arange(count) * len(starts) + np.argmin(errors.reshape(count, -1), axis=1)
-    return _descended(body, rays, known, turns[best], shifts[best], _LAST_STEPS)
+    return descended(body, rays, known, turns[best], shifts[best], _LAST_STEPS)
 
 
 def _start(body: Array, rays: Array, known: NDArray[np.bool_], turns: Array) -> Array:
@@ -63,9 +63,10 @@ def _start(body: Array, rays: Array, known: NDArray[np.bool_], turns: Array) -> 
     return found
 
 
-def _descended(
-    body: Array, rays: Array, known: NDArray[np.bool_], turns: Array, shifts: Array, steps: int
+def descended(
+    body: Array, rays: Array, known: NDArray[np.bool_], turns: Array, shifts: Array, steps: int = _LAST_STEPS
 ) -> tuple[Array, Array, Array]:
+    """As `placed`, from rotations and translations that are near already."""
     damping = np.full(len(body), 1e-3)
     error = _left(body, rays, known, turns, shifts)[0]
     for _ in range(steps):

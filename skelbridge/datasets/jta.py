@@ -43,7 +43,7 @@ class Jta(Reader):
         camera = Camera(pinhole(focal, focal, SIZE[0] / 2, SIZE[1] / 2))
         frame, person, table = _people(self.tree.root / path, rows)
         points, flat = self._upright(1000 * table[..., 2:5], table[..., :2], camera), table[..., :2]
-        hidden = (table[..., 5] > 0) | (table[..., 6] > 0)
+        hidden = table[..., 5] > 0  # by others; what the own body hides counts as seen, as in the paper's rule
         given = np.isfinite(points).all(axis=-1)
         shown = ((flat >= 0) & (flat < np.array(SIZE))).all(axis=-1) & (points[..., 2] > 0) & ~hidden
         visibility = np.select(

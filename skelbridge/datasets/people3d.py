@@ -8,12 +8,11 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import pinhole
 from skelbridge.datasets._parse import array
+from skelbridge.datasets._resection import descended
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io import rle
 from skelbridge.io.files import damaged
@@ -58,55 +57,51 @@ class People3d(Reader):
         nodes = skeleton("people3d_67")
         kept = [nodes.index(name) for name in self.skeleton.names]
         for folder in self.tree.folders(f"skeleton/{part.key}/camera*"):
-            view = folder.split("/")[-1]
-            pictures = {PurePosixPath(path).stem: path for path in self.tree.glob(f"rgb/{part.key}/{view}/*/*.jpg")}
-            rows = []
-            for path in self.tree.glob(f"{folder}/*.txt"):
-                name = PurePosixPath(path).stem
-                frame = self._frame(path, name)
-                if frame == 0:
-                    self.notes.drop("frame 0, which has no picture")
-                    continue
-                points, flat = self._nodes(path)
-                camera = fitted(points, flat, float(self.settings["focal"]))
-                if camera is None:
-                    self.notes.drop("no camera fits the points in space to those in the picture")
-                    continue
-                mask = self._mask(f"segmentation_clothes/{part.key}/{view}/{name}.png")
-                rows.append((frame, points[kept], flat[kept], camera, mask, pictures.get(name, ""), path))
+            files = [(path, self._frame(path)) for path in self.tree.glob(f"{folder}/*.txt")]
+            shown = [(path, frame) for path, frame in files if frame > 0]
+            self.notes.drop("frame 0, which has no picture", len(files) - len(shown))
+            if not shown:
+                continue
+            table = np.stack([self._nodes(path) for path, _ in shown])
+            points, flat = 100 * table[..., 2:], table[..., :2]
+            cameras = fitted(points, flat, float(self.settings["focal"]))
+            rows = [row for row, camera in enumerate(cameras) if camera is not None]
+            self.notes.drop("no camera fits the points in space to those in the picture", len(cameras) - len(rows))
             if rows:
-                frames, world, points2d, cameras, masks, images, natives = zip(*rows, strict=True)
-                boxes = [np.full(4, np.nan) if mask is None else rle.box(mask, SIZE) for mask in masks]
+                view, frames = folder.split("/")[-1], [shown[row][1] for row in rows]
+                masks = [self._mask(f"segmentation_clothes/{part.key}/{view}/{frame:04}.png") for frame in frames]
+                pictures = {PurePosixPath(path).stem: path for path in self.tree.glob(f"rgb/{part.key}/{view}/*/*.jpg")}
                 yield Samples.of(
                     self.skeleton,
-                    world=np.array(world),
-                    points2d=np.array(points2d),
-                    camera=cameras,
+                    world=points[rows][:, kept],
+                    points2d=flat[rows][:, kept],
+                    camera=[camera for camera in cameras if camera is not None],
                     frame=frames,
-                    image=images,
+                    image=[pictures.get(f"{frame:04}", "") for frame in frames],
                     image_size=SIZE,
-                    box=np.array(boxes),
+                    box=np.array([(np.nan,) * 4 if mask is None else rle.box(mask, SIZE) for mask in masks]),
                     masks=masks,
                     split=part.split,
                     subject=part.key.split("/")[0],
                     sequence=part.key,
                     activity=part.key.split("/")[1],
                     view=view,
-                    native=natives,
+                    native=[shown[row][0] for row in rows],
                 )
 
-    def _frame(self, path: str, name: str) -> int:
+    def _frame(self, path: str) -> int:
+        name = PurePosixPath(path).stem
         if not (name.isdecimal() and len(name) < 10):
             raise damaged(self.tree.root / path, "the name", expected="a frame's number", got=name)
         return int(name)
 
-    def _nodes(self, path: str) -> tuple[Floats, Floats]:
-        """The 67 nodes in space, (67, 3) mm with z up, and in the picture, (67, 2) pixels."""
+    def _nodes(self, path: str) -> Floats:
+        """What the file says of the 67 nodes: u, v in pixels, x, y, z in dm with z up, (67, 5)."""
         rows = [line.split() for line in self.tree.read_text(path).split("\n") if line.strip()]
         table = array(self.tree.root / path, "", rows, (67, None))
         if table.shape[1] < 5:
             raise damaged(self.tree.root / path, "", expected="u, v ... x, y, z in a row", got=table.shape[1])
-        return 100 * table[:, -3:], table[:, :2]
+        return np.concatenate([table[:, :2], table[:, -3:]], axis=1)
 
     def _mask(self, path: str) -> bytes | None:
         """The person's silhouette; None where there is no picture of the clothes or nobody in it."""
@@ -120,48 +115,36 @@ class People3d(Reader):
         return rle.encode(mask) if mask.any() else None
 
 
-def fitted(points: Floats, flat: Floats, focal: float) -> Camera | None:
-    """The camera of known focal length that projects points (N, 3) to `flat` (N, 2); None where none does.
-
-    Direct linear transformation, then least squares over rotation and translation: Hartley and Zisserman, "Multiple
-    View Geometry in Computer Vision", chapter 7.
-    """
+def fitted(points: Floats, flat: Floats, focal: float) -> list[Camera | None]:
+    """The cameras of known focal length that project points (N, 67, 3) to `flat` (N, 67, 2); None where none does."""
     matrix = pinhole(focal, focal, SIZE[0] / 2, SIZE[1] / 2)
-    seen, middle = (flat - matrix[:2, 2]) / focal, points.mean(axis=0)
-    scale = max(float(np.std(points)), 1e-9)
-    shape = (points - middle) / scale
-    start = _linear(shape, seen)
-    if start is None:
-        return None
-    turn, shift = start
-
-    def placed(values: Floats) -> Floats:
-        return np.asarray(shape @ turn.T @ Rotation.from_rotvec(values[:3]).as_matrix().T + values[3:])
-
-    def off(values: Floats) -> Floats:
-        ahead = placed(values)
-        return np.asarray(focal * (ahead[:, :2] / np.where(ahead[:, 2:] == 0, 1e-9, ahead[:, 2:]) - seen)).ravel()
-
-    found = least_squares(off, np.concatenate([np.zeros(3), shift]), method="lm")
-    if (placed(found.x)[:, 2] <= 0).any() or np.sqrt(2 * found.cost / len(points)) > MAX_RESIDUAL:
-        return None
-    rotation = Rotation.from_rotvec(found.x[:3]).as_matrix() @ turn
-    return Camera(matrix, rotation, scale * found.x[3:] - rotation @ middle)
+    rays, middle = (flat - matrix[:2, 2]) / focal, points.mean(axis=1, keepdims=True)
+    scale = np.maximum(points.std(axis=(1, 2)), 1)
+    body = (points - middle) / scale[:, None, None]
+    known = np.ones(rays.shape[:2], bool)
+    turns, shifts, errors = descended(body, rays, known, *_linear(body, rays))
+    ahead = (np.einsum("nij,npj->npi", turns, body) + shifts[:, None])[..., 2].min(axis=1) > 0
+    return [
+        Camera(matrix, turn, size * shift - turn @ centre) if fits else None
+        for turn, shift, size, centre, fits in zip(
+            turns, shifts, scale, middle[:, 0], ahead & (focal * errors <= MAX_RESIDUAL), strict=True
+        )
+    ]
 
 
-def _linear(points: Floats, seen: Floats) -> tuple[Floats, Floats] | None:
-    """Rotation and translation that nearly take points (N, 3) to the rays `seen` (N, 2); None if undetermined."""
-    known = np.concatenate([points, np.ones((len(points), 1))], axis=1)
-    none = np.zeros_like(known)
+def _linear(points: Floats, rays: Floats) -> tuple[Floats, Floats]:
+    """Rotations and translations that nearly take points (N, P, 3) onto rays (N, P, 2).
+
+    Direct linear transformation: Hartley and Zisserman, "Multiple View Geometry in Computer Vision", section 7.1.
+    """
+    known = np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2)
+    none, (x, y) = np.zeros_like(known), np.moveaxis(rays[..., None], 2, 0)
     equations = np.concatenate(
-        [
-            np.concatenate([known, none, -seen[:, :1] * known], axis=1),
-            np.concatenate([none, known, -seen[:, 1:] * known], axis=1),
-        ]
+        [np.concatenate([known, none, -x * known], axis=2), np.concatenate([none, known, -y * known], axis=2)], axis=1
     )
-    projection = np.linalg.svd(equations)[2][-1].reshape(3, 4)
-    left, size, right = np.linalg.svd(projection[:, :3])
-    sign = np.sign(np.linalg.det(projection[:, :3]))
-    if sign == 0 or size.min() < 1e-9:
-        return None
-    return sign * left @ right, sign * projection[:, 3] / size.mean()
+    projection = np.linalg.svd(equations)[2][:, -1].reshape(-1, 3, 4)
+    left, sizes, right = np.linalg.svd(projection[..., :3])
+    sign = np.where(np.linalg.det(projection[..., :3]) < 0, -1.0, 1.0)
+    # a flat cloud of points has no such projection: its sign and size are then as good as any, and nothing will fit
+    turns = sign[:, None, None] * left @ right
+    return turns, sign[:, None] * projection[..., 3] / np.maximum(sizes.mean(axis=1), 1e-9)[:, None]

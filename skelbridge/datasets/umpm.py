@@ -39,7 +39,7 @@ class Umpm(Reader):
             sequence = PurePosixPath(path).stem.removesuffix("_vm")
             if sequence == LOST:
                 self.notes.remark(f"{LOST} is left out: its file is broken, and its calibration is not known.")
-            elif re.fullmatch(r"p[0-9]_\w+", sequence):
+            else:
                 found.append(Part(sequence, "train", (path,)))
         return found
 
@@ -69,7 +69,7 @@ class Umpm(Reader):
                     image_size=SIZE,
                     split=part.split,
                     sequence=part.key,
-                    activity=part.key.split("_")[1],
+                    activity=part.key.partition("_")[2].partition("_")[0],
                     view=view,
                     native=path,
                 )
