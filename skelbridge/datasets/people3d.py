@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import pinhole
 from skelbridge.datasets._parse import array
-from skelbridge.datasets._resection import descended
+from skelbridge.datasets._placing import descended
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io import rle
 from skelbridge.io.files import damaged

@@ -12,7 +12,7 @@ from skelbridge.camera import Camera
 from skelbridge.datasets._native import blocks, known_rows
 from skelbridge.datasets._parse import array, camera, inside
 from skelbridge.datasets._pickled import load_npz
-from skelbridge.datasets._resection import placed
+from skelbridge.datasets._placing import placed
 from skelbridge.datasets._smpl import BodyModel
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.skeletons import skeleton
