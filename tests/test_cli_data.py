@@ -1,5 +1,7 @@
 """The commands about datasets and stores: what they print and write, and how they fail."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tiny_dataset
@@ -190,3 +192,11 @@ def test_a_copy_of_every_dataset_is_written_and_ingested(tmp_path, name, capsys)
     assert run(*command) == 0, capsys.readouterr().err
     assert len(open_store(tmp_path / "a.h5", dropped=True)) > 0
     assert dataset(name).title
+
+
+def test_the_page_has_the_table_that_the_command_makes():
+    page = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    found = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip().splitlines()
+    assert found == [line for line in table() if "`tiny`" not in line], (
+        "paste what `skelbridge datasets --markdown` prints into docs/datasets.md"
+    )

@@ -121,15 +121,40 @@ def test_processes_give_the_same_store(folder, tmp_path):
     assert content(tmp_path / "one.h5") == content(tmp_path / "two.h5")
 
 
-def test_a_dask_cluster_gives_the_same_store(folder, tmp_path):
+@pytest.fixture(scope="module")
+def cluster():
     distributed = pytest.importorskip("distributed", reason="needs distributed (pip install skelbridge[cluster])")
-    take(folder, tmp_path / "one.h5")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs={"dashboard": False}
-    ) as cluster:
-        report = take(folder, tmp_path / "two.h5", dask=cluster.scheduler_address)
+    ) as running:
+        yield running.scheduler_address
+
+
+def test_a_dask_cluster_gives_the_same_store(folder, tmp_path, cluster):
+    take(folder, tmp_path / "one.h5")
+    report = take(folder, tmp_path / "two.h5", dask=cluster)
     assert content(tmp_path / "one.h5") == content(tmp_path / "two.h5")
     assert report.kept == IngestReport.of(tmp_path / "one.h5").kept
+
+
+def test_a_dask_cluster_stops_and_fails_as_processes_do(own, tmp_path, cluster, monkeypatch):
+    commit = ingestion.StoreWriter.commit
+
+    def interrupted(self, record):
+        commit(self, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ingestion.StoreWriter, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="same command"):
+        take(own, tmp_path / "a.h5", dask=cluster)
+    monkeypatch.setattr(ingestion.StoreWriter, "commit", commit)
+    assert len(open_store(tmp_path / "a.h5")) > 0
+    (own / "test/seq3.npy").write_bytes(b"noise")
+    (own / "train/seq1.npy").write_bytes(b"noise")
+    with pytest.raises(IngestError, match="byte 17"):
+        take(own, tmp_path / "b.h5", dask=cluster)
+    with pytest.raises(InputError, match="scheduler"):
+        take(own, tmp_path / "c.h5", dask="nonsense://x")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

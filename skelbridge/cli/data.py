@@ -100,7 +100,7 @@ def _card(card: DatasetCard) -> str:
         ("citation", card.citation), ("url", card.url), ("licence", card.license), ("samples", card.samples),
         ("skeletons", ", ".join(card.skeletons)), ("splits", ", ".join(card.splits)), ("units", card.units),
         ("cameras", card.cameras), ("models needed", ", ".join(card.models)), ("download", card.download),
-        ("thinning", card.thinning.told()),
+        ("thinning", card.how_thinned),
     ):  # fmt: skip
         lines += _lines(f"{title}: {text}", "", "  ") if text else []
     lines.append("files below its folder:")

@@ -41,16 +41,17 @@ class Thinning(BaseModel):
     step: int = Field(default=1, ge=1, description="only every n-th frame is looked at")
     evaluation_step: int = Field(default=1, ge=1, description="every n-th frame of splits that are judged on is kept")
 
-    def told(self) -> str:
-        """The rule in a few words."""
-        step = f"every {self.step}. frame; " if self.step > 1 else ""
+    def told(self, flat: bool) -> str:
+        """The rule in a few words; flat: for 2D points."""
+        step = f"every {self.step}. frame" if self.step > 1 else ""
         if self.rule == "none":
-            return f"{step}every frame is kept" if not step else step.rstrip("; ")
-        joints = f"{self.min_joints} joint{'s' if self.min_joints > 1 else ''} moved {self.mm:g} mm"
+            return step or "every frame is kept"
+        joints = f"{self.min_joints} joint{'s' if self.min_joints > 1 else ''} moved "
+        joints += f"{self.box_share:.0%} of the box" if flat else f"{self.mm:g} mm"
         since = (
             "since the last kept frame" if self.rule == "since_last" else f"against the last {self.memory} kept ones"
         )
-        return f"{step}{joints} {since}"
+        return f"{step}{'; ' if step else ''}{joints} {since}"
 
 
 class Boxes(BaseModel):
@@ -105,6 +106,11 @@ class DatasetCard(BaseModel):
     labels: Labels = Labels()
     plausible: bool = Field(default=True, description="whether people with impossible bones are cleaned out")
 
+    @property
+    def how_thinned(self) -> str:
+        """How frames that differ little are left out, in a few words."""
+        return self.thinning.told(flat=self.kind == "weak_2d")
+
 
 @lru_cache(maxsize=1)
 def datasets() -> dict[str, DatasetCard]:
@@ -135,7 +141,7 @@ def table() -> list[str]:
     lines = ["| id | dataset | kind | skeletons | samples | thinning | licence |", "|---|---|---|---|---|---|---|"]
     for card in datasets().values():
         title, skeletons = f"[{card.title}]({card.url}), {card.year}", ", ".join(f"`{name}`" for name in card.skeletons)
-        cells = (f"`{card.id}`", title, card.kind.replace("_", " "), skeletons, card.samples, card.thinning.told())
+        cells = (f"`{card.id}`", title, card.kind.replace("_", " "), skeletons, card.samples, card.how_thinned)
         words = [" ".join(cell.split()).replace("|", "/") for cell in (*cells, card.license)]
         lines.append(f"| {' | '.join(words)} |")
     return lines

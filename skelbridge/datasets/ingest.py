@@ -289,33 +289,29 @@ def _pool(workers: int, dask: str | None) -> Iterator[Executor | None]:
     if dask is not None:
         distributed = need("distributed", "cluster")
         try:
-            client = distributed.Client(dask)
+            client = distributed.Client(dask, timeout="10s")
         except (OSError, ValueError) as error:
             raise InputError("the Dask scheduler", expected="one that answers, such as tcp://host:8786",
                              got=f"{dask}: {error}") from error  # fmt: skip
         with client, client.get_executor() as executor:
-            yield from _stopped_when_left(executor)
+            try:
+                yield executor
+            except BaseException:  # nothing more is begun
+                executor.shutdown(wait=False)
+                raise
     elif workers:
         before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as executor:
             try:
-                yield from _stopped_when_left(executor)
+                yield executor
             except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
                 for process in set(multiprocessing.active_children()) - before:
                     process.terminate()
                 raise
     else:
         yield None
-
-
-def _stopped_when_left(executor: Executor) -> Iterator[Executor]:
-    """Nothing more is begun when the work is left by an error or Ctrl-C."""
-    try:
-        yield executor
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
 
 
 def _ignore_interrupts() -> None:
