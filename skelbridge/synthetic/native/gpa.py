@@ -42,7 +42,7 @@ def write(out: Path) -> list[Truth]:
             drawn, masks = coarse_draw(camera, scene, frame, SIZE, 4)
             write_image(out / picture, drawn)
             write_image(out / "img_jpg_new_resnet101deeplabv3humanmask" / f"{name}_mask.jpg", masks[0])
-            truths.append(Truth(FORMAT, split, picture, points=seen, points2d=image))
+            truths.append(Truth(FORMAT, split, picture, points=seen, points2d=image, world=world))
     write_json(
         out / "xyz_gpa12_mdp_cntind_crop_cam_c2g.json",
         {"images": images, "annotations": [{"id": n, "image_id": n, **entry} for n, entry in enumerate(seen_list)]},

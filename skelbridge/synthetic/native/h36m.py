@@ -146,13 +146,14 @@ def _recording(out: Path, subject: int, activity: str, seed: int, frames: int) -
         bb = out / f"S{subject}" / "MySegmentsMat" / "ground_truth_bb" / f"{stem}.mat"
         write_mat73(bb, {"Masks": cell(masks)})
         split = "test" if subject in (9, 11) else "train"
+        truth = view.to_camera(world)[:, _DISTINCT]
         for frame in range(frames):
+            box = _moved_back(view, boxes[frame], seen[frame, 0]) if shifted else boxes[frame]
+            flat = None if shifted else image[frame, _DISTINCT]
             truths.append(
                 Truth(
-                    "h36m_25", split, video, frame,
-                    points=view.to_camera(world[frame])[_DISTINCT], world=world[frame, _DISTINCT],
-                    points2d=None if shifted else image[frame, _DISTINCT], box=None if shifted else boxes[frame],
-                    projected=view.project(view.to_camera(world[frame]))[_DISTINCT],
+                    "h36m_25", split, video, frame, points=truth[frame], points2d=flat, world=world[frame, _DISTINCT],
+                    box=box, projected=view.project(truth[frame]),
                 )
             )  # fmt: skip
     return truths
@@ -171,6 +172,17 @@ def _whole(box: Floats, height: int) -> tuple[float, float, float, float]:
     left, top = np.maximum(np.floor(box[:2]), 0)
     right, bottom = np.minimum(np.ceil(box[:2] + box[2:]), [1000, height])
     return float(left), float(top), float(right - left), float(bottom - top)
+
+
+def _moved_back(
+    view: View, box: tuple[float, float, float, float], pelvis: Floats
+) -> tuple[float, float, float, float]:
+    """A box of a shifted recording, its corners moved as points as far away as the pelvis."""
+    left, top, wide, high = box
+    rays = view.camera.rays([(left, top), (left + wide, top + high)])
+    corners = np.column_stack([rays, [1, 1]]) * pelvis[2] @ view.rotation + view.centre
+    low, most = view.project(view.to_camera(corners - np.array([200.0, 0, 0])))
+    return float(low[0]), float(low[1]), float(most[0] - low[0]), float(most[1] - low[1])
 
 
 def _filled(box: tuple[float, float, float, float], height: int) -> np.ndarray:

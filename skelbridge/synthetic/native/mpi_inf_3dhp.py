@@ -254,6 +254,7 @@ def _test(root: Path, number: int) -> list[Truth]:
             points=points[row],
             points2d=flat[row],
             pixels=1.2,
+            world=camera.to_world(points[row]),
         )
         for row in range(rows)
         if valid[row]

@@ -76,7 +76,7 @@ def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, fra
                     points=points,
                     world=joints,
                     box=box,
-                    tolerance=3.0,
+                    tolerance=0.5,
                     projected=projected,
                 )
             )
