@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.io.files import damaged
@@ -28,6 +29,11 @@ def load_npz(tree: Tree, path: str, variables: Collection[str]) -> dict[str, NDA
     if missing := set(variables) - set(content):
         raise damaged(tree.root / path, "", expected=f"the array {min(missing)}", got=", ".join(sorted(content)))
     return content
+
+
+def flat(values: Any) -> Any:
+    """A matrix as the list of its numbers; what is none is left to be checked."""
+    return values.ravel() if isinstance(values, np.ndarray) else values
 
 
 def field(tree: Tree, path: str, content: dict[str, Any], *names: str) -> Any:

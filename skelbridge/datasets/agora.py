@@ -32,6 +32,8 @@ PLACES = {
 }
 EYE_HEIGHT, FOCAL = 170.0, 28.0
 
+COLUMNS = ("gt_joints_3d", "gt_joints_2d", "isValid", "occlusion", "camX", "camY", "camZ", "camYaw")
+
 #: Rows of the 127 joints of SMPL-X that smplx_42 keeps.
 KEPT_42 = [*range(25), 28, 43, *range(55, 67), 68, 71, 73]
 
@@ -59,27 +61,27 @@ class Agora(Reader):
         path, folder = part.args
         table = load_pickle(self.tree, path, skip=_is_mesh)
         images = field(self.tree, path, table, "imgPath")
+        for key in COLUMNS:
+            column = field(self.tree, path, table, key)
+            if not isinstance(images, list) or not isinstance(column, list) or len(column) != len(images):
+                raise damaged(self.tree.root / path, key, expected="as many rows as imgPath", got=type(column).__name__)
         for row, name in enumerate(images):
             image = inside(self.tree.root / path, f"row {row}, imgPath", str(name))
-            blocks = self._picture(path, table, row, PurePosixPath(image).name, f"{folder}/{image}", part.split)
-            yield from blocks
+            yield from self._picture(path, table, row, PurePosixPath(image).name, f"{folder}/{image}", part.split)
 
     def _picture(
         self, path: str, table: dict[str, Any], row: int, name: str, image: str, split: str
     ) -> Iterator[Samples]:
         """The people of one picture."""
-        valid, hidden, joints, flat = (
-            self._people(path, table, row, key) for key in ("isValid", "occlusion", "gt_joints_3d", "gt_joints_2d")
-        )
-        people = []
-        for person in range(len(joints)):
-            if not valid[person]:
-                self.notes.drop("the dataset calls the person invalid")
-            elif float(hidden[person]) > float(self.settings["max_occlusion"]):
-                self.notes.drop("the person is hidden by others")
-            else:
-                people.append(person)
-        if not people:
+        joints, flat = (self._people(path, table, row, key) for key in ("gt_joints_3d", "gt_joints_2d"))
+        file, count = self.tree.root / path, len(joints)
+        valid = array(file, f"row {row}, isValid", table["isValid"][row], (count,)) > 0
+        hidden = array(file, f"row {row}, occlusion", table["occlusion"][row], (count,), missing=True)
+        behind = hidden > float(self.settings["max_occlusion"])
+        self.notes.drop("the dataset calls the person invalid", int((~valid).sum()))
+        self.notes.drop("the person is hidden by others", int((valid & behind).sum()))
+        people = np.flatnonzero(valid & ~behind)
+        if not len(people):
             return
         scale = 1.0
         small = image.replace(".png", "_1280x720.png")
@@ -99,13 +101,15 @@ class Agora(Reader):
             native=path,
         )
 
-    def _people(self, path: str, table: dict[str, Any], row: int, key: str) -> Any:
+    def _people(self, path: str, table: dict[str, Any], row: int, key: str) -> list[Any]:
         """What every person of a picture has in a column."""
-        column = field(self.tree, path, table, key)
-        count = len(field(self.tree, path, table, "gt_joints_3d")[row])
-        if not isinstance(column[row], (list, tuple, np.ndarray)) or len(column[row]) != count:
-            raise damaged(self.tree.root / path, f"row {row}, {key}", expected=f"one of each of {count} people")
-        return column[row]
+        lists = [
+            list(values) if isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) else None
+            for values in (table[key][row], table["gt_joints_3d"][row])
+        ]
+        if lists[0] is None or lists[1] is None or len(lists[0]) != len(lists[1]):
+            raise damaged(self.tree.root / path, f"row {row}, {key}", expected="a list, one of each person")
+        return lists[0]
 
     def _joints(self, path: str, row: int, values: Any, width: int) -> NDArray[np.float64]:
         """The joints of the skeleton among those of a person; SMPL's come with landmarks after them."""
@@ -121,7 +125,7 @@ class Agora(Reader):
         if word:
             focal, (x, y, z), yaw, pitch = PLACES[word]
         else:
-            said = [field(self.tree, path, table, key)[row] for key in ("camX", "camY", "camZ", "camYaw")]
+            said = [table[key][row] for key in ("camX", "camY", "camZ", "camYaw")]
             x, y, z, yaw = map(float, array(self.tree.root / path, f"row {row}, camera", said, (4,)))
             focal, pitch, z = FOCAL, 0.0, z + EYE_HEIGHT
         turn = Rotation.from_euler("x", pitch, degrees=True) * Rotation.from_euler("y", -yaw, degrees=True)

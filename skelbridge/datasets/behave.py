@@ -33,8 +33,8 @@ class Behave(Reader):
     }
 
     def parts(self) -> list[Part]:
-        split = load(self.tree, self.tree.first("split.json", "sequences/split.json"))
-        train = set(entry(self.tree.root / "split.json", "the file", split, "train"))
+        path = self.tree.first("split.json", "sequences/split.json")
+        train = set(map(str, entry(self.tree.root / path, "the file", load(self.tree, path), "train")))
         names = [
             PurePosixPath(path).parent.name for path in self.tree.require("sequences/*/info.json", "BEHAVE's sequences")
         ]
@@ -124,7 +124,7 @@ class Behave(Reader):
         if not self.tree.exists(path):
             raise MissingFileError(str(self.tree.root / path), expected="the place of a camera")
         file, content = self.tree.root / path, load(self.tree, path)
-        turn = array(file, "rotation", np.ravel(entry(file, "the file", content, "rotation")), (9,)).reshape(3, 3)
+        turn = array(file, "rotation", entry(file, "the file", content, "rotation"), (9,)).reshape(3, 3)
         at = 1000 * array(file, "translation", entry(file, "the file", content, "translation"), (3,))
         lens = camera(file, "", pinhole(*inner[:4]), turn.T, -turn.T @ at, inner[4:12])
         return lens, inner[12:].astype(int)

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import blocks, known_rows
 from skelbridge.datasets._parse import array, camera
-from skelbridge.datasets._pickled import field
+from skelbridge.datasets._pickled import field, flat
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.io.c3d import read_c3d
 from skelbridge.io.files import damaged
@@ -127,8 +127,8 @@ class BerkeleyMhad(Reader):
             if not isinstance(said, dict):
                 raise damaged(file, f"Camera_{number}", expected="K, Dist and PosRel", got=type(said).__name__)
             inner = array(file, f"Camera_{number}, K", field(self.tree, path, said, "K"), (3, 3))
-            bends = array(file, f"Camera_{number}, Dist", np.ravel(field(self.tree, path, said, "Dist")), (None,))
-            inside = array(file, f"Camera_{number}, PosRel", np.ravel(field(self.tree, path, said, "PosRel")), (6,))
+            bends = array(file, f"Camera_{number}, Dist", flat(field(self.tree, path, said, "Dist")), (None,))
+            inside = array(file, f"Camera_{number}, PosRel", flat(field(self.tree, path, said, "PosRel")), (6,))
             rotation = Rotation.from_rotvec(inside[3:]).as_matrix()
             yield number, camera(file, f"Camera_{number}", inner, rotation @ turn, rotation @ shift + inside[:3], bends)
 

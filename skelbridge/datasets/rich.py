@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skelbridge.camera import Camera
 from skelbridge.datasets._native import blocks, known_rows
 from skelbridge.datasets._parse import array, camera, load
-from skelbridge.datasets._pickled import field, load_pickle
+from skelbridge.datasets._pickled import field, flat, load_pickle
 from skelbridge.datasets._pictures import size_of
 from skelbridge.datasets._smpl import BodyModel, smpl_gender
 from skelbridge.datasets.agora import KEPT_42
@@ -140,7 +140,7 @@ class Rich(Reader):
         content = read_file_storage(self.tree.read_text(path), file)
         outer = array(file, "CameraMatrix", field(self.tree, path, content, "CameraMatrix"), (3, 4))
         inner = array(file, "Intrinsics", field(self.tree, path, content, "Intrinsics"), (3, 3))
-        bend = array(file, "Distortion", np.ravel(field(self.tree, path, content, "Distortion")), (None,))
+        bend = array(file, "Distortion", flat(field(self.tree, path, content, "Distortion")), (None,))
         lens = camera(file, "", inner, outer[:, :3], 1000 * outer[:, 3], bend)
         name = f"cam_{number:02d}"
         for folder in (f"{split}/{sequence}/{name}", f"data/images/{split}/{sequence}/{name}"):

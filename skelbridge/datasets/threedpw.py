@@ -93,7 +93,7 @@ class ThreeDpw(Reader):
     def _people(self, path: str, content: dict[str, Any], *names: str, count: int | None = None) -> Any:
         """The list of what every person has under a name, which is spelt in several ways."""
         values = field(self.tree, path, content, *names)
-        if not isinstance(values, (list, tuple, np.ndarray)) or count not in (None, len(values)):
+        if not isinstance(values, (list, tuple)) or count not in (None, len(values)):
             raise damaged(self.tree.root / path, names[0], expected=f"one of each of {count or 'the'} people")
         return values
 
