@@ -38,6 +38,11 @@ def read_image(stream: BinaryIO, name: str, transform: str = "") -> Image:
         if transform == "bayer_grbg":
             return _demosaiced(np.asarray(picture.convert("L")))
         image = np.asarray(picture.convert("RGB"))
+    return transformed(image, transform)
+
+
+def transformed(image: Image, transform: str) -> Image:
+    """A decoded picture as the points of samples see it; a word of `skelbridge.store.samples.TEXT`."""
     if transform == "":
         return image
     if transform == "mirror":
