@@ -1,4 +1,4 @@
-# make demo   sets everything up and converts poses; pictures go to out/demo
+# make demo   sets everything up, converts poses and unifies datasets; pictures go to out/demo
 #             (INPUT=file for your own, FROM=format where the file does not say it)
 # make test   sets everything up and runs the tests
 PYTHON ?= python3
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/demo.done: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[plot]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[plot,data]"
 	touch $@
 
 # torch first and alone, so that an installed or chosen build is kept by what depends on it

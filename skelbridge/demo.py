@@ -1,15 +1,18 @@
-"""A tour in a minute: real poses in, several formats out, with their expected errors, and pictures.
+"""A tour in a minute: poses converted, with their expected errors; datasets brought into one store; pictures of it all.
 
     python -m skelbridge.demo [--input PATH [--from FORMAT]] [--out DIR]
 
 Without --input it takes what the package carries: a short motion of the virtual body, whose true joints are
-known in every format, and what MediaPipe found on a public-domain photograph.
+known in every format, and what MediaPipe found on a public-domain photograph. Then it writes small copies of four
+datasets' own files, with virtual people, into DIR/demo_data, which it empties first, and unifies them.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 
 from skelbridge.bridge import shipped_acae
 from skelbridge.convert import CONFIDENCE_LEVELS, Converter
+from skelbridge.datasets.report import IngestReport
 from skelbridge.errors import FileFormatError, SkelbridgeError, need
 from skelbridge.evaluate.renaming import rename
 from skelbridge.io import read
@@ -32,6 +36,9 @@ SAMPLES = Path(__file__).parent / "samples"
 TARGETS = ("smpl_24", "h36m_17", "mediapipe_pose_33", "body_25", "coco_17")
 #: Below this visibility MediaPipe's points are guesses outside the picture: missing.
 VISIBLE = 0.5
+#: Datasets whose files differ much (JSON and MP4, C3D and Matroska, pictures), those of 3D labels before the 2D one;
+#: and how many samples a batch has of each.
+DATASETS, EACH = ("cmu_panoptic", "jta", "aspset_510", "coco"), 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.input is not None:
             show_file(options.input, options.source, gallery)
         else:
+            need("h5py", "data")
             show_motion(gallery)
             show_photograph(gallery)
             show_latents(gallery)
+            show_datasets(gallery)
     except (SkelbridgeError, OSError) as error:
         print(f"skelbridge: {error}", file=sys.stderr)
         return 2
@@ -149,9 +158,6 @@ def show_photograph(gallery: Gallery) -> None:
     gallery.hang("photograph", plot.plot_on_image(image, layers, columns=len(layers)))
 
 
-# -- poses from a file -------------------------------------------------------------------------------------
-
-
 def show_latents(gallery: Gallery) -> None:
     """The shipped latent keypoints: how far joints are off after going through them, and where they lie."""
     from skelbridge import plot
@@ -165,6 +171,48 @@ def show_latents(gallery: Gallery) -> None:
     print(f"with as many of the joints themselves in place of latents, by {start:.1f} mm. A joint is a combination of")
     print(f"{acae.sparsity.decoder.mean():.0f} latents, and {decoder:.1%} of its weights are negative.")
     gallery.hang("latents", plot.plot_latents(acae), dpi=110)
+
+
+# -- datasets ----------------------------------------------------------------------------------------------
+
+
+def show_datasets(gallery: Gallery) -> None:
+    """Bring four datasets from their own files into one store, and look at a batch of it."""
+    from skelbridge import plot
+    from skelbridge.datasets.ingest import ingest
+    from skelbridge.store import Mixture, Stream, merge, verify
+    from skelbridge.synthetic.native import write_copy
+
+    folder = gallery.folder / "demo_data"
+    shutil.rmtree(folder, ignore_errors=True)
+    print(
+        f"\nSmall copies of {len(DATASETS)} datasets in their own files, with virtual people, brought into one store.\n"
+    )
+    reports = []
+    for name in DATASETS:
+        write_copy(name, folder / name)
+        reports.append(ingest(name, folder / name, folder / f"{name}.h5", pack="crop"))
+    print_table("dataset|skeleton|samples|left out|most often because", [_ingested_row(each) for each in reports])
+    store = merge([each.store for each in reports], folder / "all.h5")
+    problems = verify(store.path)
+    said = "\n".join(problem.what for problem in problems) or "every byte is as it was written"
+    print(f"\n{store.path}: {len(store)} samples, {len(store.union)} joints; {said}.")
+    print(f"Look at it: skelbridge store info {store.path}")
+    gallery.hang("store", plot.plot_store(store))
+    streams = tuple(Stream(dataset=name, count=EACH, weak_2d=name == DATASETS[-1]) for name in DATASETS)
+    mixed = Mixture(name="demo", batch_3d=EACH * (len(DATASETS) - 1), batch_2d=EACH, streams=streams)
+    gallery.hang("batch", plot.plot_batch(store.batches(mixture=mixed, pictures=True)[0]), dpi=120)
+
+
+def _ingested_row(report: IngestReport) -> list[str]:
+    """One dataset: what came into the store, and how many people did not."""
+    reasons = Counter(report.dropped) + Counter(report.cleaned)
+    samples = sum(report.kept.values()) - sum(report.cleaned.values())
+    often = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(1))
+    return [report.dataset, report.skeleton, str(samples), str(reasons.total()), often or "-"]
+
+
+# -- poses from a file -------------------------------------------------------------------------------------
 
 
 def show_file(path: Path, source: str | None, gallery: Gallery) -> None:

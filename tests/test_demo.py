@@ -1,4 +1,4 @@
-"""The demo: it runs on what the package carries and on a person's own poses, and stays light."""
+"""The demo: it runs on what the package carries and on a person's own poses, unifies datasets, and stays light."""
 
 import json
 import subprocess
@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="the demo draws: pip install skelbridge[plot]")
+pytest.importorskip("h5py", reason="the demo's datasets need h5py: pip install skelbridge[data]")
+pytest.importorskip("av", reason="the demo's datasets have videos: pip install skelbridge[data]")
 
 from skelbridge.bridge import rest_body
-from skelbridge.demo import SAMPLES, main, print_table
+from skelbridge.demo import DATASETS, SAMPLES, main, print_table
 from skelbridge.io import read, write
 from skelbridge.poses import Poses
 from skelbridge.skeletons import skeleton
+from skelbridge.store import open_store
 
 
 def is_picture(path):
@@ -27,30 +30,52 @@ def walk(frames=4):
     return Poses(points + np.arange(frames)[:, None, None] * [0.0, 0, 100], card, units="mm", fps=30.0)
 
 
-def test_it_runs_on_what_the_package_carries_without_torch_and_anny(tmp_path):
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory):
+    """The demo without input, in a process of its own: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("tour")
+    (folder / "demo_data").mkdir()
+    (folder / "demo_data" / "old").write_text("of an earlier run")
     code = (
         "import sys; from skelbridge.demo import main\n"
-        f"code = main(['--out', {str(tmp_path)!r}])\n"
-        "print('heavy', [name for name in ('torch', 'anny') if name in sys.modules]); sys.exit(code)"
+        f"code = main(['--out', {str(folder)!r}])\n"
+        "heavy = ('torch', 'anny', 'cdflib', 'pandas')\n"
+        "print('heavy', [name for name in heavy if name in sys.modules]); sys.exit(code)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert "heavy []" in run.stdout
-    pictures = sorted(tmp_path.glob("*.png"))
-    assert {p.stem for p in pictures} == {"errors", "hip", "latents", "motion", "photograph", "weights"}
+    return folder, run.stdout
+
+
+def test_it_runs_on_what_the_package_carries_without_heavy_packages(tour):
+    folder, printed = tour
+    assert "heavy []" in printed
+    pictures = sorted(folder.glob("*.png"))
+    assert {p.stem for p in pictures} == {
+        "batch", "errors", "hip", "latents", "motion", "photograph", "store", "weights",
+    }  # fmt: skip
     assert all(map(is_picture, pictures))
-    assert all(str(path) in run.stdout for path in pictures)
-    assert max(map(len, run.stdout.splitlines())) < 140
+    assert all(str(path) in printed for path in pictures)
+    assert max(map(len, printed.replace(str(folder), "out/demo").splitlines())) < 140
 
 
-def test_on_the_carried_motion_converting_beats_renaming(tmp_path, capsys):
-    assert main(["--out", str(tmp_path)]) == 0
-    rows = [
-        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("  smpl_24", "  h36m_17"))
-    ]
+def test_on_the_carried_motion_converting_beats_renaming(tour):
+    rows = [line.split() for line in tour[1].splitlines() if line.startswith(("  smpl_24", "  h36m_17"))]
     for row in rows[:2]:
         renaming, ours = map(float, (row[7], row[8]))
         assert ours < renaming / 2
+
+
+def test_its_datasets_are_one_store_of_which_the_table_tells(tour):
+    folder, printed = tour
+    store = open_store(folder / "demo_data" / "all.h5")
+    assert set(store.datasets) == set(DATASETS)
+    for name in DATASETS:
+        (row,) = (line.split() for line in printed.splitlines() if line.startswith(f"  {name} "))
+        part = store.select(dataset=name)
+        assert row[:3] == [name, str(part.skeleton), str(len(part))]
+    assert f"{len(store)} samples, {len(store.union)} joints; every byte is as it was written" in printed
+    assert not (folder / "demo_data" / "old").exists()
 
 
 def test_a_persons_own_poses_are_converted(tmp_path, capsys):

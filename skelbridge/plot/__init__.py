@@ -9,6 +9,7 @@ those axes, the directions right in the picture, up in the picture and towards t
 """
 
 from skelbridge.plot.autoencoders import plot_acae_errors, plot_acae_weights
+from skelbridge.plot.batches import plot_batch
 from skelbridge.plot.calibration import plot_calibration
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides, save_small
@@ -29,6 +30,7 @@ __all__ = [
     "joint_sides",
     "plot_acae_errors",
     "plot_acae_weights",
+    "plot_batch",
     "plot_calibration",
     "plot_comparison",
     "plot_errors",

@@ -45,11 +45,15 @@ def plot_store(store: Store | Mapping[str, Contents]) -> Figure:
     _joints(place(1.85 + rows, 1.6, 8.4, rows), place(1.85 + rows, 10.15, 0.12, rows), found)
     _boxes(place(3.05 + 2 * rows, 1.6, 7.2, 1.7), found)
     total = sum(each.total for each in found.values())
-    size = sum(each.bytes for each in found.values()) / 1e9
-    packed = sum(each.packed for each in found.values()) / 1e9
-    words = f"{total:,} samples of {len(found)} datasets, {size:.3g} GB, of which {packed:.3g} GB packed pictures"
+    size, packed = (_size(sum(getattr(each, part) for each in found.values())) for part in ("bytes", "packed"))
+    words = f"{total:,} samples of {len(found)} datasets, {size}, of which {packed} packed pictures"
     heading(figure, "What the store holds", words)
     return figure
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e9:,.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def _samples(axes: Axes, found: Mapping[str, Contents]) -> None:
@@ -64,7 +68,8 @@ def _samples(axes: Axes, found: Mapping[str, Contents]) -> None:
     axes.set_title("Samples")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.locator_params(axis="x", nbins=5)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, handlelength=1, columnspacing=1, borderpad=0)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, handlelength=0.8, handletextpad=0.4,
+                columnspacing=0.8, borderpad=0, fontsize=7)  # fmt: skip
 
 
 def _diversity(axes: Axes, found: Mapping[str, Contents]) -> None:
@@ -107,7 +112,7 @@ def _boxes(axes: Axes, found: Mapping[str, Contents]) -> None:
         if counts.any():
             axes.bar(places, counts, bottom=bottom, color=colour, width=0.8, label=name)
             bottom += counts
-    axes.set_xticks(places, labels)
+    axes.set_xticks(places, labels, fontsize=6.5)
     axes.set_xlabel("pixels")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.locator_params(axis="y", nbins=4)
