@@ -86,6 +86,15 @@ def test_members_that_climb_are_refused(tmp_path, name, kind):
     assert not (tmp_path / "out.txt").exists()
 
 
+@pytest.mark.parametrize("path", ["../out.txt", "a/../../out.txt", "/etc/passwd", "a\0b", ""])
+def test_paths_that_lead_out_of_the_folder_are_refused(tmp_path, path):
+    (tmp_path / "out.txt").write_text("secret")
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    for ask in (Tree(tmp_path / "root").open, Tree(tmp_path / "root").exists):
+        with pytest.raises(FileFormatError, match="below this folder"):
+            ask(path)
+
+
 def test_links_in_archives_are_not_followed(tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "root").mkdir()

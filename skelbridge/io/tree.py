@@ -71,8 +71,8 @@ class Tree:
         return sorted(set(self._matching(pattern.split("/"))), key=natural)
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file of that path."""
-        folder, _, name = path.rpartition("/")
+        """Whether there is a file of that path; FileFormatError for a path that leads out of the folder."""
+        folder, _, name = self._within(path).rpartition("/")
         return name in self._listing(folder).files
 
     def first(self, *paths: str) -> str:
@@ -90,8 +90,11 @@ class Tree:
         return found
 
     def open(self, path: str) -> BinaryIO:
-        """The file as a seekable stream; MissingFileError where there is none."""
-        real = self.root / path
+        """The file as a seekable stream.
+
+        Raises MissingFileError where there is none, FileFormatError for a path that leads out of the folder.
+        """
+        real = self.root / self._within(path)
         if real.is_file():
             try:
                 return real.open("rb")
@@ -122,6 +125,13 @@ class Tree:
         except UnicodeDecodeError:
             text = content.decode("latin-1")
         return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def _within(self, path: str) -> str:
+        """The path, unless it leads out of the folder: paths come from data files, which may be hostile."""
+        parts = PurePosixPath(path).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
+            raise damaged(self.root, "", expected="a path below this folder", got=path, mend="Do not use this file.")
+        return path
 
     def _matching(self, patterns: list[str]) -> Iterator[str]:
         """The folders whose names match, one pattern a level."""
