@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skelbridge.errors import FileFormatError
-from skelbridge.io.tfrecord import read_examples
+from skelbridge.io.tfrecord import RecordPictures, read_examples
 
 
 def varint(value):
@@ -101,3 +101,21 @@ def test_every_flipped_byte_is_an_error_or_a_value():
             except FileFormatError:
                 continue
             assert isinstance(found, list)
+
+
+def test_pictures_come_in_order_with_their_colours():
+    image_module = pytest.importorskip("PIL.Image")
+    content = b""
+    for shade in (10, 20, 30):
+        stream = io.BytesIO()
+        image_module.fromarray(np.full((4, 6, 3), (shade, 0, 200), np.uint8)).save(stream, format="PNG")
+        content += record(example({"image/rgb": stream.getvalue()}))
+    with RecordPictures(io.BytesIO(content), "some.tfrecord") as pictures:
+        found = list(pictures.frames([2, 0]))
+    assert [number for number, _ in found] == [0, 2]
+    assert [image[0, 0].tolist() for _, image in found] == [[200, 0, 10], [200, 0, 30]]
+    with (
+        RecordPictures(io.BytesIO(content), "some.tfrecord") as pictures,
+        pytest.raises(FileFormatError, match="record 7"),
+    ):
+        list(pictures.frames([7]))

@@ -104,7 +104,7 @@ class Agora(Reader):
     def _people(self, path: str, table: dict[str, Any], row: int, key: str) -> list[Any]:
         """What every person of a picture has in a column."""
         lists = [
-            list(values) if isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) else None
+            list(values) if isinstance(values, (list, tuple)) or getattr(values, "ndim", False) else None
             for values in (table[key][row], table["gt_joints_3d"][row])
         ]
         if lists[0] is None or lists[1] is None or len(lists[0]) != len(lists[1]):

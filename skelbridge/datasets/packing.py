@@ -12,6 +12,7 @@ from skelbridge.datasets.boxes import Detector, clipped, matched
 from skelbridge.datasets.reader import Notes
 from skelbridge.errors import FileFormatError, need
 from skelbridge.io.images import encode_jpeg, read_image, transformed
+from skelbridge.io.tfrecord import RecordPictures
 from skelbridge.io.tree import MissingFileError, Tree
 from skelbridge.io.video import Video
 from skelbridge.store.samples import Samples
@@ -72,7 +73,7 @@ def _frames(
 ) -> Iterator[tuple[Rows, Image]]:
     left = {int(frame): rows[samples.video_frame[rows] == frame] for frame in np.unique(samples.video_frame[rows])}
     try:
-        with Video(tree.open(path), path) as video:
+        with (RecordPictures if path.endswith(".tfrecord") else Video)(tree.open(path), path) as video:
             for frame, image in video.frames(list(left)):
                 yield left.pop(frame), transformed(image, transform)
     except FileFormatError as error:

@@ -6,8 +6,9 @@ content is a protocol buffer: features { feature: map of name to a list of bytes
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.io.files import MAX_BYTES, damaged
+from skelbridge.io.images import read_image
 
 #: What a feature holds.
 Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
@@ -117,3 +119,39 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
             return value & 0xFFFFFFFFFFFFFFFF, at
         if shift > 63:
             raise ValueError("a number of more than 64 bits")
+
+
+class RecordPictures:
+    """The pictures of a file of records, one in each, given as `skelbridge.io.video.Video` gives a video's frames.
+
+    stream: the file, which the `with` block closes. name: its path, for messages. They are stored with the colours in
+    reverse order, as HSPACE has them.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str):
+        self._stream, self._name = stream, name
+
+    def __enter__(self) -> RecordPictures:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def frames(self, indices: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Index and picture (H, W, 3) RGB of some records, counted from 0, in ascending order.
+
+        Raises FileFormatError where a record is damaged, has no picture, or is not there.
+        """
+        wanted = set(indices)
+        for number, record in enumerate(read_examples(self._stream, self._name) if wanted else ()):
+            if number in wanted:
+                content = record.get("image/rgb")
+                if not isinstance(content, list) or len(content) != 1:
+                    raise damaged(Path(self._name), f"record {number}, image/rgb", expected="a picture")
+                picture = read_image(io.BytesIO(content[0]), f"{self._name}, record {number}")
+                yield number, np.ascontiguousarray(picture[..., ::-1])
+                wanted.discard(number)
+            if not wanted:
+                return
+        if wanted:
+            raise damaged(Path(self._name), f"record {min(wanted)}", expected="a picture", got="the end of the file")
