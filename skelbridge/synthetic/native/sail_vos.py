@@ -21,7 +21,7 @@ _ROWS = 343
 #: Where the scenes lie in the game's world, mm.
 _PLACES = {"train": (-1_172_400.0, 3_891_300.0, 42_700.0), "val": (212_650.0, -1_404_800.0, 29_050.0)}
 
-#: The pedestrians of a scene: object id and name. The last is seen by nothing but an arm's worth of bones.
+#: The pedestrians of a scene: object id and name.
 _PEDS = ((3, "Ped_Franklin_0"), (12, "Ped_Agent14_1"), (27, "Ped_Bystander_0"))
 _SCENES = (("train", "sailvos_pose_training/fam_4_mcs_1", 2), ("val", "sailvos_pose_val/arm_1_int", 1))
 
@@ -30,17 +30,19 @@ def write(out: Path) -> list[Truth]:
     """Write the copy; returns what reading it must give."""
     truths: list[Truth] = []
     for number, (split, folder, frames) in enumerate(_SCENES):
-        scene = virtual_scene(people=len(_PEDS), frames=frames, seed=1300 + number)
-        camera = look_at((900, 1500, 5600), (0, 950, 0), focal=1020 + 90 * number, size=SIZE)
-        matrix = np.asarray(camera.matrix) * [[1, 1, 0], [1, 1, 0], [0, 0, 1]] + [[0, 0, 640], [0, 0, 400], [0, 0, 0]]
-        camera = Camera(matrix, camera.rotation, camera.translation)
-        scene, (camera,) = to_axes(Z_UP, scene, [camera])
-        place = np.array(_PLACES[split])
-        camera = Camera(matrix, camera.rotation, np.asarray(camera.translation) - np.asarray(camera.rotation) @ place)
-        scene = Scene(scene.landmarks + place, scene.fps)
+        scene, camera = _far_away(virtual_scene(people=len(_PEDS), frames=frames, seed=1300 + number), split)
         for frame in range(frames):
             truths += _frame(out, split, folder, scene, camera, frame)
     return truths
+
+
+def _far_away(scene: Scene, split: str) -> tuple[Scene, Camera]:
+    """The scene where it lies in the game, and its camera, centred on 640, 400, which sees one person in part."""
+    camera = look_at((900, 1500, 5600), (1850, 950, 0), focal=1020, size=(2 * 640 + 1, 2 * 400 + 1))
+    scene, (camera,) = to_axes(Z_UP, scene, [camera])
+    place, rotation = np.array(_PLACES[split]), np.asarray(camera.rotation)
+    moved = Camera(camera.matrix, rotation, np.asarray(camera.translation) - rotation @ place)
+    return Scene(scene.landmarks + place, scene.fps), moved
 
 
 def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, frame: int) -> list[Truth]:
@@ -70,16 +72,9 @@ def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, fra
             projected, box = camera.project(joints), _box(modal)
             truths.append(
                 Truth(
-                    FORMAT,
-                    split,
-                    picture,
-                    points=points,
-                    world=joints,
-                    box=box,
-                    tolerance=0.5,
-                    projected=projected,
+                    FORMAT, split, picture, points=points, world=joints, box=box, tolerance=0.5, projected=projected,
                 )
-            )
+            )  # fmt: skip
     np.save(new(out / folder / "visible" / f"{frame:06d}.npy"), visible)
     return truths
 
