@@ -40,7 +40,7 @@ class Sizes:
     members: int = 32
     union: int = 13_000_000
     steps: int = 2000
-    pictures: int = 4000
+    pictures: int = 2048
     damages: int = 1000
 
 
@@ -54,7 +54,7 @@ def fields(folder: Path, sizes: Sizes) -> Iterator[str]:
 
 def layouts(folder: Path, sizes: Sizes) -> Iterator[str]:
     """Contiguous columns against chunks."""
-    rows = compared(folder, sizes.layout, max(20, sizes.steps // 10))
+    rows = compared(folder, sizes.layout, max(20, sizes.steps // 50))
     base = rows[0]
     yield "| columns | write, s | size, MB | chunks of 256 rows, samples/s | rows at random, samples/s |"
     yield "|---|---|---|---|---|"
@@ -108,11 +108,12 @@ def union(folder: Path, sizes: Sizes) -> Iterator[str]:
             f"| private memory of a process that reads fully shuffled batches, {workers} threads: after a tenth of "
             f"{sizes.steps} steps, after all | {found['early']:.0f} MB, {found['late']:.0f} MB | |"
         )
-    for shuffle in ("chunks", "full"):
-        start = time.perf_counter()
-        count = sum(len(batch) for batch in store.batches(BATCH, shuffle=shuffle, steps=sizes.steps))
-        rate = count / (time.perf_counter() - start)
-        yield f"| batches of {BATCH}, all columns, shuffle={shuffle!r} | {rate:,.0f} samples/s | |"
+    for workers in (2, 4):
+        found = measured("sharing", out, workers, sizes.steps)
+        yield (
+            f"| private memory of each of {workers} processes that share this work: after a tenth, after all "
+            f"| {found['early']:.0f} MB, {found['late']:.0f} MB | |"
+        )
 
 
 def speed(folder: Path, sizes: Sizes) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,8 +74,22 @@ def reading(path: str, workers: str, steps: str) -> dict[str, float]:
     return {"early": early, "late": private()}
 
 
+def sharing(path: str, workers: str, steps: str) -> dict[str, float]:
+    """As `reading`, the steps divided among forked processes; the mean of their memory."""
+    share = int(steps) // int(workers)
+    with multiprocessing.get_context("fork").Pool(int(workers)) as pool:
+        found = pool.starmap(reading, [(path, "0", str(share))] * int(workers), chunksize=1)
+    return {name: sum(each[name] for each in found) / len(found) for name in ("early", "late")}
+
+
 Task = Callable[..., dict[str, float]]
-TASKS: dict[str, Task] = {"writing": writing, "merging": merging, "opening": opening, "reading": reading}
+TASKS: dict[str, Task] = {
+    "writing": writing,
+    "merging": merging,
+    "opening": opening,
+    "reading": reading,
+    "sharing": sharing,
+}
 
 if __name__ == "__main__":
     print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))

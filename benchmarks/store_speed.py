@@ -26,25 +26,23 @@ ANNOTATIONS = tuple(name for name in NUMBERS if name != "camera")
 
 @dataclass
 class Race:
-    """Samples a second, ours and the baseline's, best of several runs that took turns."""
+    """Samples a second, ours and the baseline's, medians of several rounds; ratio: the median of the rounds' ratios."""
 
     ours: float
     baseline: float
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.baseline
+    ratio: float
 
 
-def race(ours: Callable[[], int], baseline: Callable[[], int], times: int = 5) -> Race:
-    """Both tasks in turn, several times; each returns how many samples it read."""
-    best = [0.0, 0.0]
-    for _ in range(times):
+def race(ours: Callable[[], int], baseline: Callable[[], int], rounds: int = 7) -> Race:
+    """Both tasks in turn, after a round to warm up; each returns how many samples it read."""
+    rates = np.empty((rounds + 1, 2))
+    for row in rates:
         for number, task in enumerate((ours, baseline)):
             start = time.perf_counter()
             count = task()
-            best[number] = max(best[number], count / (time.perf_counter() - start))
-    return Race(*best)
+            row[number] = count / (time.perf_counter() - start)
+    first, second = np.median(rates[1:], axis=0)
+    return Race(float(first), float(second), float(np.median(rates[1:, 0] / rates[1:, 1])))
 
 
 def against_memmap(folder: Path, count: int, steps: int) -> Race:
@@ -89,7 +87,7 @@ class Record:
 
 def against_pickles(folder: Path, store: Store, steps: int) -> Race:
     """All columns, fully shuffled over a store, against unpickling one object a sample from one file."""
-    known = 20_000
+    known = 10_000
     samples, path = block("h36m_17", known), folder / "samples.pickle"
     ends = [0]
     with path.open("wb") as stream:

@@ -16,7 +16,7 @@ from stores import assert_same, block, write
 
 from skelbridge.errors import FileFormatError, InputError, SkelbridgeError
 from skelbridge.store import JobWriter, StoreWriter, merge, migrate, open_store, sealed, set_dropped, verify
-from skelbridge.store.index import IndexFile, read_index, shards_folder
+from skelbridge.store.index import Cleaning, Dropped, Index, IndexFile, Member, read_index, shards_folder
 from skelbridge.store.sealed import Column
 
 WRITER = """
@@ -475,3 +475,36 @@ def test_a_damaged_old_store_is_not_migrated(tmp_path):
     with pytest.raises(FileFormatError):
         migrate(path)
     assert shard.exists()
+
+
+def test_a_lost_index_does_not_cost_the_shards(tmp_path):
+    path = write(tmp_path / "a.h5", [block(10)])
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(InputError, match="Restore it"):
+        StoreWriter(path, dataset="h36m", skeleton="h36m_17")
+    path.write_bytes(content)
+    assert len(open_store(path)) == 10
+
+
+def test_hostile_indexes_are_refused(tmp_path):
+    path = write(tmp_path / "a.h5", [block(10)])
+    file = read_index(path)
+    key = file.index.shards[0].name
+    cleaning = Cleaning(reasons=("bad",))
+    bits = np.packbits(np.arange(10) < 3)
+    for wrong in (Dropped(bits, np.zeros(2, np.uint8)), Dropped(bits, np.full(3, 7, np.uint8)),
+                  Dropped(np.zeros(1, np.uint8), np.zeros(0, np.uint8))):  # fmt: skip
+        IndexFile(file.index.model_copy(update={"cleaning": cleaning}), {key: wrong}).write(path)
+        with pytest.raises(FileFormatError, match="dropped"):
+            open_store(path)
+    index = file.index
+    shard = index.shards[0].model_copy(update={"joints": 3})
+    IndexFile(index.model_copy(update={"jobs": (index.jobs[0].model_copy(update={"shards": (shard,)}),)})).write(path)
+    with pytest.raises(FileFormatError, match="17 joints"):
+        open_store(path)
+    loop = Index(schema_version=2, members=(Member(path="loop.h5", content="x", rows=1),))
+    IndexFile(loop).write(tmp_path / "loop.h5")
+    assert "links itself" in verify(tmp_path / "loop.h5")[0].what
+    with pytest.raises(FileFormatError):
+        open_store(tmp_path / "loop.h5")

@@ -41,8 +41,9 @@ class Batch:
     cameras: matrix (N, 3, 3), distortion (N, 8), rotation (N, 3, 3), translation (N, 3), float64, NaN where unknown,
         and lens (N,), which of `LENSES`; empty unless the column `camera` was asked for.
     codes: text columns as codes; `text` gives the words.
-    pictures: N packed JPEG files or None; None where they were not asked for. `images` decodes them.
+    files, file: the shards, and which holds each sample, (N,) int32.
     width: the number of joints of the union.
+    pictures: N packed JPEG files or None; None where they were not asked for. `images` decodes them.
     """
 
     step: int
@@ -62,6 +63,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: of the files only those that its rows lie in."""
+        used, file = np.unique(self.file, return_inverse=True)
+        return {**self.__dict__, "files": tuple(self.files[n] for n in used), "file": file.astype(np.int32)}
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name in NUMBERS and name in (numbers := self.__dict__.get("numbers", {})):
@@ -122,7 +128,11 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
 def decoded(pictures: Sequence[bytes | None]) -> list[NDArray[np.uint8] | None]:
     """JPEG files as arrays (height, width, 3) RGB."""
     read = need("PIL.Image", "data").open
-    return [None if one is None else np.asarray(read(io.BytesIO(one)).convert("RGB")) for one in pictures]
+    found: list[NDArray[np.uint8] | None] = []
+    for picture in pictures:
+        image = None if picture is None else read(io.BytesIO(picture))
+        found.append(None if image is None else np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+    return found
 
 
 class Gatherer:
@@ -136,6 +146,7 @@ class Gatherer:
         self.store, self.pictures = store, pictures
         chosen = COLUMNS if columns is None else columns
         self._numbers = [name for name in NUMBERS if name in chosen]
+        self._of_joints = [name for name in self._numbers if JOINTS in NUMBERS[name][1]]
         self._words = [name for name in WORDS if name in chosen]
         self._most = max(map(len, store.skeletons))
         self._joints = np.full((len(store.skeletons), self._most), -1, np.int32)
@@ -174,12 +185,12 @@ class Gatherer:
         start = 0
         for piece, places in parts:
             shown = self.store.pieces[piece]
-            here = {name: column[start : start + len(places)] for name, column in columns.items()}
-            self._fill(here, shown.mapped, shown.rows(places))
+            shard, inside = shown.mapped, shown.rows(places)
+            self._fill(columns, slice(start, start + len(places)), shard, inside)
             if self.pictures:
-                pictures += shown.mapped.packed("pictures", shown.rows(places))
+                pictures += shard.packed("pictures", inside)
             start += len(places)
-        columns = {name: column[back] for name, column in columns.items()}
+        columns = {name: columns.pop(name).take(back, 0) for name in list(columns)}  # never two of all
         cameras = {name: columns.pop(f"cameras/{name}") for name in CAMERAS} if "camera" in self._numbers else {}
         codes = {name: columns.pop(name) for name in self._words}
         if "world_known" in columns:
@@ -210,37 +221,42 @@ class Gatherer:
                 )
         return found
 
-    def _fill(self, columns: Mapping[str, NDArray[Any]], shard: Mapped, rows: NDArray[np.int64]) -> None:
-        """Put some rows of a shard into columns as long."""
-        for name, out in columns.items():
-            if name in WORDS:
-                shard.column(f"text/{name}").take(rows, 0, out, "clip")
-            elif name.startswith("cameras/"):
-                _fill_camera(out, name, shard, rows)
-            elif shard.has(name) and JOINTS in NUMBERS[name][1]:
-                out[:, : shard.joints] = shard.column(name)[rows]
-            elif shard.has(name):
-                shard.column(name).take(rows, 0, out, "clip")
-            elif name == "points2d" and shard.has("points"):
-                out[:, : shard.joints] = _projected(shard, rows)
+    def _fill(self, columns: Mapping[str, NDArray[Any]], part: slice, shard: Mapped, rows: NDArray[np.int64]) -> None:
+        """Put some rows of a shard into a part of the columns."""
+        if "camera" in self._numbers:
+            _fill_cameras({name: columns[f"cameras/{name}"][part] for name in CAMERAS}, shard, rows)
+        for name in self._words:
+            if len(shard.column(f"words/{name}")) == 1:  # the same word everywhere: no need to touch the file
+                columns[name][part] = 0
+            else:
+                shard.column(f"text/{name}").take(rows, 0, columns[name][part], "clip")
+        for name in self._numbers:
+            if name in self._of_joints:
+                if shard.has(name):
+                    columns[name][part, : shard.joints] = shard.column(name).take(rows, 0)
+                elif name == "points2d" and shard.has("points"):
+                    columns[name][part, : shard.joints] = _projected(shard, rows)
+            elif name != "camera":
+                shard.column(name).take(rows, 0, columns[name][part], "clip")
 
 
-def _fill_camera(out: NDArray[Any], name: str, shard: Mapped, rows: NDArray[np.int64]) -> None:
-    """A column of the table of cameras for rows of a shard; NaN (lens: 0) where no camera is known."""
-    table, codes = shard.column(name), shard.column("camera")[rows]
-    shard.check_codes("camera", codes, len(table), least=-1)
-    if len(table):
-        table.take(codes, 0, out, "clip")
-    out[codes < 0] = np.nan if out.dtype.kind == "f" else 0
+def _fill_cameras(out: Mapping[str, NDArray[Any]], shard: Mapped, rows: NDArray[np.int64]) -> None:
+    """The table of cameras for rows of a shard; NaN (lens: 0) where no camera is known."""
+    codes, count = shard.column("camera").take(rows), len(shard.column("cameras/lens"))
+    shard.check_codes("camera", codes, count, least=-1)
+    unknown = codes < 0
+    for name, column in out.items():
+        if count:
+            shard.column(f"cameras/{name}").take(codes, 0, column, "clip")
+        if unknown.any():
+            column[unknown] = np.nan if column.dtype.kind == "f" else 0
 
 
 def _projected(shard: Mapped, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """The 3D points of rows of a shard in the picture, as `Camera.project_seen` has them."""
-    cameras = {}
-    for name, (dtype, shape) in CAMERAS.items():
-        cameras[name] = np.empty((len(rows), *shape), dtype)
-        _fill_camera(cameras[name], f"cameras/{name}", shard, rows)
-    return projected(shard.column("points")[rows], cameras)
+    cameras = {name: np.empty((len(rows), *shape), dtype) for name, (dtype, shape) in CAMERAS.items()}
+    _fill_cameras(cameras, shard, rows)
+    return projected(shard.column("points").take(rows, 0), cameras)
 
 
 def projected(points: NDArray[np.floating], cameras: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:

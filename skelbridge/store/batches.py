@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 #: Rows, and bytes of them, that are gathered at a time: many batches at once cost little more than one.
-GROUP_ROWS, GROUP_BYTES = 8192, 16 * 2**20
+GROUP_ROWS, GROUP_BYTES = 32768, 32 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Batches:
         self.workers, self.mixture = workers, mixture
         self._gatherer, self._slots, self._last_size = gatherer, np.asarray(slots), last
         room = min(GROUP_ROWS, GROUP_BYTES // gatherer.row_bytes)
-        self._group = max(1, (room // 16 if gatherer.pictures else room) // len(slots))
+        self._group = max(1, (room // 64 if gatherer.pictures else room) // len(slots))
         self._ahead: dict[int, Batch] = {}
         self._before, self._reach = -1, 1
 
@@ -218,8 +218,8 @@ def _available(store: Store, name: Mixture | str | Path, renormalise: bool) -> M
         raise InputError(
             f"the mixture {wanted.name}: {store.path.name} lacks {len(missing)} of its {len(wanted.streams)} datasets",
             expected=", ".join(said), got=", ".join(store.datasets),
-            mend="registry/datasets/NAME.toml says where each comes from; ingest and merge them, or pass "
-            "renormalise=True to train on the others.",
+            mend="`skelbridge datasets NAME` says how to get each; ingest and merge them, or pass renormalise=True "
+            "to train on the others.",
         )  # fmt: skip
     found = wanted.without({stream.dataset for stream in missing})
     counts = ", ".join(f"{stream.dataset} {stream.count}" for stream in found.streams)

@@ -114,6 +114,12 @@ class Dropped:
         out = codes >= 0
         return cls(np.packbits(out), codes[out].astype(np.uint8))
 
+    def fits(self, rows: int, reasons: int) -> bool:
+        """Whether it can be of a shard with so many rows, and so many reasons."""
+        if self.bits.dtype != np.uint8 or self.bits.shape != (-(-rows // 8),) or self.codes.ndim != 1:
+            return False
+        return int(np.unpackbits(self.bits, count=rows).sum()) == len(self.codes) and bool((self.codes < reasons).all())
+
     def by_row(self, rows: int) -> NDArray[np.int16]:
         """The reason's code for each row, -1 where it stays."""
         found = np.full(rows, -1, np.int16)

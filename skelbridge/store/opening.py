@@ -63,8 +63,14 @@ def leaves(path: Path, file: IndexFile) -> Iterator[Leaf]:
             for leaf in leaves(where, member)
         )
     for leaf in found:
+        if (leaf.shard.skeleton, leaf.shard.joints) != (str(leaf.card), len(leaf.card)):
+            raise damaged(path, leaf.key, expected=f"{leaf.card}, {len(leaf.card)} joints", got=leaf.shard.skeleton)
         own = file.dropped.get(leaf.key)
-        yield leaf if own is None else replace(leaf, dropped=(*leaf.dropped, (reasons, own)))
+        if own is not None:
+            if not own.fits(leaf.shard.rows, len(reasons)):
+                raise damaged(path, f"dropped/{leaf.key}", expected=f"a mask of {leaf.shard.rows} rows", got="another")
+            leaf = replace(leaf, dropped=(*leaf.dropped, (reasons, own)))
+        yield leaf
 
 
 def members(path: Path, index: Index) -> Iterator[tuple[Path, IndexFile]]:

@@ -59,6 +59,7 @@ class Mapped:
                           got=found[:12], mend=_MEND)  # fmt: skip
         self._places = _places(file)
         self._content: mmap.mmap = sealed.mapped(file.path)
+        self._views: dict[str, NDArray[Any]] = {}
 
     def has(self, name: str) -> bool:
         """Whether the shard has a column that others may lack."""
@@ -66,7 +67,10 @@ class Mapped:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column as it lies in the file."""
-        return self._places[name].view(self._content)
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = self._places[name].view(self._content)
+        return view
 
     def numbers(self, name: str, rows: Rows) -> NDArray[Any]:
         """Some rows of a column of `NUMBERS`; NaN where the shard lacks it."""

@@ -75,7 +75,11 @@ class Problem:
 
 def verify(path: str | Path) -> list[Problem]:
     """Read every byte of a store and of those that it links; lists what is damaged, missing or left over."""
-    path = Path(path)
+    return _problems(Path(path), (Path(path).resolve(),))
+
+
+def _problems(path: Path, above: tuple[Path, ...]) -> list[Problem]:
+    """As `verify`; above: the stores on the way to this one."""
     try:
         file = read_index(path)
     except SkelbridgeError as error:
@@ -91,7 +95,10 @@ def verify(path: str | Path) -> list[Problem]:
     for place in leftovers(path, file.index):
         found.append(Problem(place, f"{place}: not in the index; what a killed run left goes when the next one begins"))
     for member in file.index.members or ():
-        found += verify(path.parent / member.path)
+        inside = path.parent / member.path
+        if inside.resolve() in above:
+            return [Problem(path, f"{path}: it links itself, by {member.path}")]
+        found += _problems(inside, (*above, inside.resolve()))
     if not found and file.index.members is not None:
         try:
             list(leaves(path, file))

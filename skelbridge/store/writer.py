@@ -286,6 +286,11 @@ class StoreWriter:
                 about=dict(about or {}), cards={str(self._card): card_of(self._card)},
             )  # fmt: skip
             wanted = Index.model_validate_json(wanted.model_dump_json())  # as it will be read again
+            if not self.path.exists() and any(shards_folder(self.path).glob("*.h5")):
+                raise InputError(
+                    f"{self.path}: its shards are there, and it is not", expected="both, or neither",
+                    mend=f"Restore it, or remove {shards_folder(self.path)} to start anew.",
+                )  # fmt: skip
             found = read_index(self.path) if self.path.exists() else IndexFile(wanted)
             self._agree(found.index, wanted)
             self._save(IndexFile(found.index.model_copy(update={"root": wanted.root}), found.dropped))
