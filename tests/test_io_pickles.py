@@ -188,8 +188,7 @@ def test_large_arrays_can_be_passed_over(protocol):
     shared = np.zeros(2000)
     content = pickle.dumps([shared, np.arange(3), shared, np.ones(1001)], protocol)
     found = read(content, skip=lambda shape: shape[0] > 1000)
-    if protocol < 5:
-        assert [type(one) for one in found] == [Unread, np.ndarray, Unread, Unread]
+    assert [type(one) for one in found] == [Unread, np.ndarray, Unread, Unread]
     np.testing.assert_array_equal(found[1], [0, 1, 2])
 
 

@@ -87,7 +87,7 @@ class BodyModel:
         picked, bary = _picked(path, data, family, vertices)
         return cls(
             family, path, parents,
-            rest=regressor @ template, rest_shape=np.einsum("jv,vkb->jkb", regressor, shapes),
+            rest=regressor @ template, rest_shape=np.tensordot(regressor, shapes, 1),
             landmarks=template[picked], landmarks_shape=shapes[picked], landmarks_pose=posedirs[picked],
             weights=weights[picked], bary=bary, hands=_hands(path, data),
         )  # fmt: skip
@@ -163,14 +163,14 @@ class BodyModel:
         count, joints = len(pose), len(self.parents)
         turns = lbs.batch_rodrigues(torch.from_numpy(np.ascontiguousarray(pose).reshape(-1, 3)))
         turns = turns.reshape(count, joints, 3, 3)
-        rest = torch.from_numpy(self.rest + np.einsum("fb,jkb->fjk", components, self.rest_shape))
+        rest = torch.from_numpy(self.rest + np.einsum("fb,jkb->fjk", components, self.rest_shape, optimize=True))
         placed, moves = lbs.batch_rigid_transform(turns, rest, torch.from_numpy(self.parents), dtype=rest.dtype)
         if not landmarks:
             return np.asarray(placed.numpy(), float)
         bent = (turns[:, 1:].numpy() - np.eye(3)).reshape(count, -1)
-        points = self.landmarks + np.einsum("fb,pkb->fpk", components, self.landmarks_shape)
-        points = points + np.einsum("fm,pkm->fpk", bent, self.landmarks_pose)
-        mixed = np.einsum("pj,fjrc->fprc", self.weights, moves.numpy())
+        points = self.landmarks + np.einsum("fb,pkb->fpk", components, self.landmarks_shape, optimize=True)
+        points = points + np.einsum("fm,pkm->fpk", bent, self.landmarks_pose, optimize=True)
+        mixed = np.einsum("pj,fjrc->fprc", self.weights, moves.numpy(), optimize=True)
         points = np.einsum("fprc,fpc->fpr", mixed[..., :3, :3], points) + mixed[..., :3, 3]
         corners = points[:, len(self.landmarks) - 3 * len(self.bary) :].reshape(count, -1, 3, 3)
         face = np.einsum("flcx,lc->flx", corners, self.bary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -103,7 +104,7 @@ class AistPlusPlus(Reader):
         """Name, camera and picture size of every view."""
         mapping = "annotations/cameras/mapping.txt"
         rows = [line.split() for line in self.tree.read_text(mapping).splitlines()]
-        places = [row[1] for row in rows if len(row) == 2 and row[0] == sequence]
+        places = [row[1] for row in rows if len(row) == 2 and row[0] == sequence and re.fullmatch(r"\w+", row[1])]
         if not places:
             raise damaged(self.tree.root / mapping, sequence, expected="the sequence and its cameras")
         path = f"annotations/cameras/{places[0]}.json"
@@ -120,6 +121,8 @@ class AistPlusPlus(Reader):
             )  # fmt: skip
             rotation = Rotation.from_rotvec(turn).as_matrix()
             name = entry(file, f"camera {number}", said, "name", str)
+            if not re.fullmatch(r"c\d\d", name):
+                raise damaged(file, f"camera {number}, 'name'", expected="c01 to c09", got=name)
             yield name, camera(file, f"camera {number}", matrix, rotation, 10 * shift, bends), size.astype(int)
 
     def _shown(self, path: str, count: int) -> NDArray[np.intp]:

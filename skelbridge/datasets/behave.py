@@ -43,7 +43,8 @@ class Behave(Reader):
     def read(self, part: Part) -> Iterator[Samples]:
         folder = f"sequences/{part.key}"
         info = load(self.tree, f"{folder}/info.json")
-        views = entry(self.tree.root / folder / "info.json", "the file", info, "kinects")
+        file = self.tree.root / folder / "info.json"
+        views = array(file, "kinects", entry(file, "the file", info, "kinects"), (None,)).astype(int)
         times, files, points = self._points(folder, info)
         rows = known_rows(points, self.notes)
         words = part.key.split("_")
@@ -113,7 +114,7 @@ class Behave(Reader):
         pose = np.concatenate([pose[:, :66], np.zeros((len(pose), 6))], axis=1)
         return 1000 * BodyModel.load(self.models, "smpl", gender, self.id).joints(pose, betas, place)
 
-    def _camera(self, date: str, view: Any) -> tuple[Camera, NDArray[np.intp]]:
+    def _camera(self, date: str, view: int) -> tuple[Camera, NDArray[np.intp]]:
         """The colour camera of a Kinect, and the size of its pictures. The file has its place: camera to world."""
         path = f"calibs/intrinsics/{view}/calibration.json"
         file = self.tree.root / path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -113,6 +114,8 @@ class Human4d(Reader):
         found = {}
         for number, device in enumerate(content):
             name = entry(file, f"device {number}", device, "Device", str)
+            if not re.fullmatch(r"\w+", name):
+                raise damaged(file, f"device {number}, 'Device'", expected="a name", got=name)
             place = f"{subject}/pose/{name}.extrinsics"
             if self.tree.exists(place):
                 found[name] = self._camera(path, name, device, place)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,19 +50,22 @@ class Rich(Reader):
         for split in SPLITS:
             for layout in (f"{split}_body", f"data/bodies/{split}"):
                 for folder in self.tree.folders(f"{layout}/*"):
-                    if NAME.fullmatch(PurePosixPath(folder).name):
-                        found.append(Part(f"{split}/{PurePosixPath(folder).name}", split, (folder,)))
+                    name = PurePosixPath(folder).name
+                    if match := NAME.fullmatch(name):
+                        found.append(
+                            Part(f"{split}/{name}", split, (folder, *match.group("scene", "subjects", "action")))
+                        )
+                    else:
+                        self.notes.remark(f"{folder} is no sequence's name, and left out.")
         if not found:
             self.tree.require("*_body/*/*/*.pkl", "RICH's bodies")
         return found
 
     def read(self, part: Part) -> Iterator[Samples]:
-        (folder,) = part.args
+        folder, scene, subjects, action = part.args
         sequence = PurePosixPath(folder).name
-        named = NAME.fullmatch(sequence)
-        assert named is not None  # parts() took no other
-        views = [self._view(part.split, sequence, named["scene"], path) for path in self._calibrations(named["scene"])]
-        for number in named["subjects"].split("_"):
+        views = [self._view(part.split, sequence, scene, path) for path in self._calibrations(scene)]
+        for person, number in enumerate(subjects.split("_")):
             paths = self.tree.glob(f"{folder}/*/{number}.pkl")
             frames = np.array([self._frame(path) for path in paths], int)
             points = self._joints(paths, int(number))
@@ -75,13 +77,13 @@ class Rich(Reader):
                         world=points[kept],
                         camera=lens,
                         frame=frames[kept],
-                        person=named["subjects"].split("_").index(number),
+                        person=person,
                         image=[picture.format(frame=frame) for frame in frames[kept]],
                         image_size=size,
                         split=part.split,
                         subject=number,
                         sequence=sequence,
-                        activity=named["action"],
+                        activity=action,
                         view=view,
                         native=[paths[row] for row in kept],
                     )
@@ -120,10 +122,12 @@ class Rich(Reader):
     def _gender(self, subject: int) -> str:
         for path in ("resource/gender.json", "gender.json"):
             if self.tree.exists(path):
-                said: Any = load(self.tree, path)
-                known = {int(key): value for key, value in said.items() if str(key).isdecimal()} if said else {}
-                if subject in known:
-                    return smpl_gender(known[subject], self.tree.root / path, f"subject {subject}")
+                said = load(self.tree, path)
+                if not isinstance(said, dict):
+                    raise damaged(self.tree.root / path, "", expected="subjects and genders", got=type(said).__name__)
+                for key in (f"{subject}", f"{subject:03d}"):
+                    if key in said:
+                        return smpl_gender(said[key], self.tree.root / path, f"subject {subject}")
         return "female" if subject in WOMEN else "male"
 
     def _calibrations(self, scene: str) -> list[str]:

@@ -55,7 +55,7 @@ def read_pickle(stream: BinaryIO, name: str | Path, *, skip: Callable[[tuple[int
     """The value of a pickle of any protocol, Python 2's too: numbers, text, lists, tuples, sets, dicts, arrays.
 
     Sparse matrices and chumpy arrays come as arrays, pandas tables as a dict column -> list. Arrays of numbers with a
-    shape that `skip` is true of come as `Unread`, and take no memory (in protocols below 5).
+    shape that `skip` is true of come as `Unread`, and take no memory.
 
     name: the path for error messages. Raises FileFormatError where the file is damaged, calls or holds anything
     else, or is made to exhaust the memory.
@@ -168,8 +168,13 @@ class _Machine(pickle._Unpickler):
         self.append(_made(maker, tuple(args)))  # type: ignore[attr-defined]
 
     def load_reduce(self) -> None:
-        args = self.stack.pop()
-        self.stack[-1] = _made(self.stack[-1], args)
+        args, maker = self.stack.pop(), self.stack[-1]
+        if maker is _FROM_BUFFER and self.skip and self.skip(args[2]):
+            self.stack[-1] = Unread(f"array {args[2]} of {args[1]}")
+        else:
+            self.stack[-1] = _made(maker, args)
+        if maker is _FROM_BUFFER:
+            self._forget(args, args[0])
 
     def load_newobj_ex(self) -> None:
         keywords, args = self.stack.pop(), self.stack.pop()
@@ -203,10 +208,14 @@ class _Machine(pickle._Unpickler):
             self._replace(array, Unread(f"array {shape} of {kind}"))
         else:
             array.__setstate__(state)
-        if len(raw) > 1000 and not objects:  # else the bytes would stay in the memo, beside the array
-            for place in self._lately():
-                if self.memo[place] is state or self.memo[place] is raw:
-                    self.memo[place] = None  # not deleted: protocol 4 counts the entries
+        if not objects:
+            self._forget(state, raw)
+
+    def _forget(self, args: Any, raw: Any) -> None:
+        """Drops what an array was made of from the memo, where it would stay until the end beside the array."""
+        for place in self._lately() if len(raw) > 1000 else ():
+            if self.memo[place] is args or self.memo[place] is raw:
+                self.memo[place] = None  # not deleted: protocol 4 counts the entries
 
     def _replace(self, old: Any, new: Any) -> None:
         """Puts `new` for the object on the stack, also where later parts of the pickle will look it up."""
@@ -274,6 +283,8 @@ def _bytes(content: Any = b"", coding: str = "latin1") -> bytes:
     return bytes(content)
 
 
+_FROM_BUFFER = _Call(_from_buffer)
+
 _KNOWN: dict[tuple[str, str], _Call | _Name] = {
     **{("builtins", kind.__name__): _Call(kind) for kind in (set, frozenset, list, dict, tuple, complex, slice)},
     ("builtins", "object"): _Name("object"),
@@ -288,7 +299,7 @@ _KNOWN: dict[tuple[str, str], _Call | _Name] = {
     ("numpy", "ndarray"): _Name("ndarray"),
     ("numpy.core.multiarray", "_reconstruct"): _Call(lambda kind, shape, code: np.zeros(0, "b")),
     ("numpy.core.multiarray", "scalar"): _Call(_number),
-    ("numpy.core.numeric", "_frombuffer"): _Call(_from_buffer),
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
 }
 
 
