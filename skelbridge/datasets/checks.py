@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skelbridge.bridge import STATURE
 from skelbridge.datasets.boxes import expanded, picture_points
-from skelbridge.datasets.facing import facing_votes, rest_joints
+from skelbridge.datasets.facing import facing_votes, limb_bones, rest_joints
 from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
 from skelbridge.store.samples import Samples
@@ -69,7 +69,7 @@ class Checks:
         lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=-1) if len(edges) else np.zeros(0)
         long = lengths >= _LONG
         self._bones, self._lengths = edges[long], lengths[long]
-        self._pairs = _mirrored(card, self._bones)
+        self._limbs = limb_bones(card)
         self._counts: dict[str, Counter[str]] = {}
         self._worst: dict[str, list[tuple[float, str]]] = {}
 
@@ -106,11 +106,11 @@ class Checks:
             self._bin(f"height/{subject.entries[code]}", np.log(heights[subject.codes == code]), _FINE)
 
     def _symmetry(self, points: Floats) -> None:
-        lengths = bone_lengths(points, self._bones)
-        for left, right in self._pairs:
-            name = "-".join(self.card.names[joint] for joint in self._bones[left])
+        for left, right in self._limbs:
+            name = "-".join(self.card.names[joint] for joint in left)
             with np.errstate(divide="ignore"):
-                self._bin(f"symmetry/{name}", np.log(lengths[:, left] / lengths[:, right]), _COARSE)
+                ratio = np.log(np.divide(*(bone_lengths(points, bone[None])[:, 0] for bone in (left, right))))
+            self._bin(f"symmetry/{name}", ratio, _COARSE)
 
     def _sides(self, points: Floats, samples: Samples) -> None:
         votes, view = facing_votes(points, self.card), samples.text["view"]
@@ -139,7 +139,7 @@ class Checks:
     def _box(self, samples: Samples) -> None:
         points, size = picture_points(samples), samples.image_size[:, None]
         inside = np.isfinite(points).all(axis=-1) & ((size <= 0) | ((points >= -0.5) & (points < size))).all(axis=-1)
-        told: NDArray[np.bool_] = np.isfinite(samples.box).all(axis=1) & inside.any(axis=1)
+        told = np.isfinite(samples.box).all(axis=1) & np.any(inside, axis=1)
         box = expanded(samples.box.astype(float), 1.2)[:, None]
         held = inside & ((points >= box[..., :2]) & (points <= box[..., :2] + box[..., 2:])).all(axis=-1)
         share = held.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
@@ -234,9 +234,9 @@ def _symmetry(counts: Counts, worst: Worst) -> Check | None:
     if not ratios:
         return None
     name, ratio = max(ratios.items(), key=lambda item: abs(np.log(item[1])))
+    low, high = min(ratios.values()), max(ratios.values())
     return Check("limb symmetry", bool(1 / SYMMETRY <= ratio <= SYMMETRY),
-                 f"left bones are {min(ratios.values()):.2f} to {max(ratios.values()):.2f} times as long as right ones"
-                 f" in the median (most unlike: {name})",
+                 f"left bones are {low:.2f} to {high:.2f} times as long as right ones (most unlike: {name})",
                  "A joint may be at another place in the order than the skeleton's card says.")  # fmt: skip
 
 
@@ -267,7 +267,8 @@ def _reprojected(counts: Counts, worst: Worst) -> Check | None:
     px, far_px = (max(float(np.exp(_quantile(pixels, q, _COARSE))) - 0.01, 0) for q in (0.5, 0.95))
     passed = middle <= 1 and far <= FAR_OFF
     return Check("reprojection", passed, f"{px:.2f} px in the median, 95 % below {far_px:.2f} px",
-                 "The calibration or the lens model may be wrong, or 2D and 3D joints be of different frames.", () if passed else worst.get("reprojection", ()))  # fmt: skip
+                 "The calibration or the lens model may be wrong, or 2D and 3D joints be of different frames.",
+                 () if passed else worst.get("reprojection", ()))  # fmt: skip
 
 
 def _boxed(counts: Counts, worst: Worst) -> Check | None:
@@ -297,17 +298,6 @@ def _quantile(bins: Mapping[str, int], share: float, width: float) -> float:
     order = np.argsort(places)
     reached = np.cumsum(counts[order]) >= share * counts.sum()
     return float(places[order][np.argmax(reached)] * width)
-
-
-def _mirrored(card: Skeleton, bones: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Pairs of a left bone and its mirror image, as positions in `bones`."""
-    place = {frozenset(map(int, bone)): number for number, bone in enumerate(bones)}
-    pairs = []
-    for number, bone in enumerate(bones):
-        other = place.get(frozenset(int(card.mirror_index[joint]) for joint in bone), number)
-        if other != number and any(card.names[joint].startswith("left_") for joint in bone):
-            pairs.append((number, other))
-    return pairs
 
 
 def bone_lengths(points: Floats, bones: NDArray[np.intp]) -> Floats:

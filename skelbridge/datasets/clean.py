@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from skelbridge.datasets.boxes import picture_points
 from skelbridge.datasets.cards import Boxes, DatasetCard, Labels, datasets
 from skelbridge.datasets.checks import bone_lengths
+from skelbridge.datasets.facing import limb_bones
 from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
 from skelbridge.store import Samples, Store, Visibility, open_store, set_dropped
@@ -38,8 +39,8 @@ class Rules:
     """What is plausible; the figures are the paper's, but for `uneven`.
 
     shortest, longest: of a bone, in parts of its usual length (the median over the dataset, both sides together).
-    uneven: how many times longer than its mirror image a bone may be. off: bones that are off by less, mm, stay in any
-    case. joints_in_box: joints that must lie in the person's box.
+    uneven: how many times longer than its mirror image a limb's bone may be. off: bones that are off by less, mm, stay
+    in any case. joints_in_box: joints that must lie in the person's box.
     """
 
     shortest: float = 0.1
@@ -83,12 +84,12 @@ def clean(path: str | Path, rules: Rules = Rules()) -> dict[str, int]:
 
 @dataclass(frozen=True, eq=False)
 class Bones:
-    """The bones (B, 2) of a skeleton, the mirror image of each (B,), and their usual lengths (B,) mm."""
+    """A skeleton's edges (B, 2), their names, their usual lengths (B,) mm; left and right bones of limbs (L, 2, 2)."""
 
     edges: NDArray[np.intp]
-    mirror: NDArray[np.intp]
-    usual: Floats
     names: tuple[str, ...]
+    usual: Floats
+    limbs: NDArray[np.intp]
 
 
 def usual_lengths(store: Store) -> dict[tuple[str, str], Bones]:
@@ -117,7 +118,7 @@ def _bones(card: Skeleton, lengths: Floats) -> Bones:
     known = np.isfinite(both).any(axis=0)
     usual = np.full(len(edges), np.nan)
     usual[known] = np.nanmedian(both[:, known], axis=0)
-    return Bones(edges, mirror, usual, tuple("-".join(card.names[j] for j in edge) for edge in edges))
+    return Bones(edges, tuple("-".join(card.names[j] for j in edge) for edge in edges), usual, limb_bones(card))
 
 
 def strains(piece: Piece, rules: Rules, usual: Mapping[tuple[str, str], Bones]) -> dict[str, Floats]:
@@ -140,7 +141,7 @@ def _rules(
     """The rules that apply to a dataset's samples, by name, in the order in which they are counted."""
     if bones is not None and (card is None or card.plausible):
         yield "impossible bone length", lambda samples: _odd_lengths(samples, rules, bones)
-        yield "left and right bones of unlike length", lambda samples: _uneven(samples, rules, bones)
+        yield "left and right limbs of unlike length", lambda samples: _uneven(samples, rules, bones)
     yield "too few joints in the box", lambda samples: _out_of_box(samples, rules)
     if card is None:
         return
@@ -165,9 +166,9 @@ def _odd_lengths(samples: Samples, rules: Rules, bones: Bones) -> Floats:
 def _uneven(samples: Samples, rules: Rules, bones: Bones) -> Floats:
     if samples.points is None:
         return np.full(len(samples), np.nan)
-    lengths = np.maximum(bone_lengths(samples.points, bones.edges), 1e-6)
-    other = lengths[:, bones.mirror]
-    return _greatest(np.minimum(lengths / other / rules.uneven, np.abs(lengths - other) / rules.off))
+    left, right = (np.maximum(bone_lengths(samples.points, bones.limbs[:, side]), 1e-6) for side in (0, 1))
+    ratio = np.maximum(left / right, right / left)
+    return _greatest(np.minimum(ratio / rules.uneven, np.abs(left - right) / rules.off))
 
 
 def _out_of_box(samples: Samples, rules: Rules) -> Floats:

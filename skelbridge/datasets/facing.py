@@ -55,6 +55,29 @@ def facing_votes(points: Floats, card: Skeleton) -> NDArray[np.intp]:
     return np.sign(votes)
 
 
+def limb_bones(card: Skeleton) -> NDArray[np.intp]:
+    """The rigid bones of arms and legs, (B, 2, 2): left and right, and the two joints of each.
+
+    Edges of a skeleton are no better: an ear's to a shoulder changes as the head turns.
+    """
+    rest, found = rest_joints(card), []
+    for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+        joints = [_nearest(rest, name, side) for side in ("left", "right") for name in (start, end)]
+        if None not in joints and len(set(joints)) == 4:
+            found.append(joints)
+    return np.array(found, np.intp).reshape(-1, 2, 2)
+
+
+def _nearest(rest: Floats, name: str, side: str) -> int | None:
+    """The joint that stands for a landmark; None where none is near."""
+    landmark = _LANDMARK.get(name, name)
+    full = landmark if name == "nose" else f"{side}_{landmark}"
+    distance = np.linalg.norm(rest - rest_body().landmarks[landmarks().index(full)], axis=-1)
+    if np.isnan(distance).all() or np.nanmin(distance) > _NEAR[name]:
+        return None
+    return int(np.nanargmin(distance))
+
+
 class _Joints:
     """The joints of poses by what they stand for."""
 
@@ -62,18 +85,14 @@ class _Joints:
         self.points, self.rest = np.asarray(points, float), rest_joints(card)
 
     def at(self, name: str, side: str = "left") -> Floats | None:
-        """The joint nearest to a landmark at rest, (N, 3); None where none is near."""
-        landmark = _LANDMARK.get(name, name)
-        full = landmark if name == "nose" else f"{side}_{landmark}"
-        distance = np.linalg.norm(self.rest - rest_body().landmarks[landmarks().index(full)], axis=-1)
-        if np.isnan(distance).all() or np.nanmin(distance) > _NEAR[name]:
-            return None
-        return self.points[:, int(np.nanargmin(distance))]
+        """A joint, (N, 3); None where the skeleton has none such."""
+        joint = _nearest(self.rest, name, side)
+        return None if joint is None else self.points[:, joint]
 
     def pair(self, name: str) -> Floats | None:
         """Left and right, (2, N, 3)."""
         left, right = self.at(name, "left"), self.at(name, "right")
-        return None if left is None or right is None or left is right else np.stack([left, right])
+        return None if left is None or right is None else np.stack([left, right])
 
     def foot(self, side: str) -> Floats | None:
         toe, heel, ankle = self.at("big_toe_mtp", side), self.at("heel", side), self.at("ankle", side)
