@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 nbformat = pytest.importorskip("nbformat", reason="reading notebooks needs nbformat: pip install skelbridge[test]")
-for package in ("nbclient", "ipykernel", "plotly", "matplotlib", "torch", "cvxpy"):
-    pytest.importorskip(package, reason=f"the notebooks need {package}: pip install skelbridge[plot,fit,notebook,test]")
+for package in ("nbclient", "ipykernel", "plotly", "matplotlib", "torch", "cvxpy", "h5py", "av"):
+    pytest.importorskip(
+        package, reason=f"the notebooks need {package}: pip install skelbridge[plot,data,fit,notebook,test]"
+    )
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -28,8 +30,8 @@ def outputs(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_there_are_three():
-    assert [path.name[:3] for path in NOTEBOOKS] == ["01_", "02_", "03_"]
+def test_there_are_four():
+    assert [path.name[:3] for path in NOTEBOOKS] == ["01_", "02_", "03_", "04_"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
