@@ -32,6 +32,19 @@ RATE = 60.0
 BAD_VIEWS = {("gBR_sBM_cAll_d04_mBR0_ch01", "c05"), ("gJB_sBM_cAll_d07_mJB3_ch05", "c07")}
 
 
+def frames_shown(count: int, rate: float, rounding: str) -> NDArray[np.intp]:
+    """The frame of a video of `rate` frames a second at each of `count` places of 60 a second.
+
+    As ffmpeg's filter fps has it: frame k is shown from place k 60 / rate on, rounded "down" or "up", until the next
+    one is. Raises InputError for another rounding.
+    """
+    places, ratio = np.arange(count), rate / RATE
+    if rounding not in ("up", "down"):
+        raise InputError("the setting rounding", expected="down or up", got=rounding)
+    shown = np.floor(places * ratio + 1e-6) if rounding == "up" else np.ceil((places + 1) * ratio - 1e-6) - 1
+    return shown.astype(np.intp)
+
+
 class AistPlusPlus(Reader):
     """Every frame of every sequence that is not on the list of failures, in nine views but for two bad ones."""
 
@@ -126,21 +139,12 @@ class AistPlusPlus(Reader):
             yield name, camera(file, f"camera {number}", matrix, rotation, 10 * shift, bends), size.astype(int)
 
     def _shown(self, path: str, count: int) -> NDArray[np.intp]:
-        """The frame of the video that is shown at each row's time, -1 after its end.
-
-        Bringing a video of f frames a second to 60 puts its frame k from place k 60 / f on, rounded.
-        """
-        rows = np.arange(count)
+        """The frame of the video that is shown at each row's time, -1 after its end."""
         if not self.tree.exists(path):
-            return rows
+            return np.arange(count)
         with Video(self.tree.open(path), path) as video:
-            rate, length = video.fps or RATE, len(video)
-        ratio = 1.0 if abs(rate - RATE) < 1e-3 else rate / RATE
-        if self.settings["rounding"] not in ("up", "down"):
-            raise InputError("the setting rounding", expected="down or up", got=self.settings["rounding"])
-        up = self.settings["rounding"] == "up"
-        shown = np.floor(rows * ratio + 1e-6) if up else np.ceil((rows + 1) * ratio - 1e-6) - 1
-        return np.where(shown < length, shown, -1).astype(np.intp)
+            shown = frames_shown(count, video.fps or RATE, str(self.settings["rounding"]))
+            return np.where(shown < len(video), shown, -1)
 
     def _words(self, path: str) -> list[str]:
         return self.tree.read_text(path).split()
