@@ -454,7 +454,11 @@ def test_missing_and_broken_pictures_are_counted_and_dropped_on_request(tmp_path
     assert [(s.view, s.frame) for s in store if s.picture is None] == [("0", 1), ("1", 2)]
     fewer = take(root, tmp_path / "b.h5", pack="crop", thin=False, need_pictures=True)
     assert sum(fewer.kept.values()) == 14
-    assert sum(take(root, tmp_path / "c.h5", thin=False, need_pictures=True).kept.values()) == 15  # not decoded
+    assert fewer.dropped == {"blinked": 2, "picture is missing": 1, "picture cannot be decoded": 1}
+    assert fewer.repaired == {}
+    there = take(root, tmp_path / "c.h5", thin=False, need_pictures=True)
+    assert there.dropped == {"blinked": 2, "picture is missing": 1}  # not decoded
+    assert sum(there.kept.values()) == 15
 
 
 def test_pictures_of_another_size_than_the_labels_say_are_not_taken(tmp_path):

@@ -31,7 +31,7 @@ from skelbridge.datasets.boxes import detector, picture_points, too_small, with_
 from skelbridge.datasets.cards import Boxes, DatasetCard, Thinning, dataset
 from skelbridge.datasets.checks import Check, CheckError, Checks
 from skelbridge.datasets.clean import clean as clean_store
-from skelbridge.datasets.packing import with_pictures
+from skelbridge.datasets.packing import with_files, with_pictures
 from skelbridge.datasets.reader import Notes, Part, Reader
 from skelbridge.datasets.report import IngestReport
 from skelbridge.datasets.thinning import Thinner
@@ -408,14 +408,11 @@ def _pictured(plan: Plan, reader: Reader, blocks: list[Samples]) -> Iterator[Sam
         samples = whole[rows]
         if plan.pack or plan.detector:
             found = None if plan.detector is None else _detector(plan.detector)
-            samples = with_pictures(samples, reader.tree, reader.notes, crop=plan.pack == "crop", detector=found)
-        if plan.need_pictures:
-            there = (
-                [picture is not None for picture in samples.pictures]
-                if plan.pack
-                else [bool(path) and reader.tree.exists(path) for path in samples.text["image"].tolist()]
+            samples = with_pictures(
+                samples, reader.tree, reader.notes, crop=plan.pack == "crop", detector=found, need=plan.need_pictures
             )
-            samples = _without(samples, ~np.array(there), "picture is missing", reader.notes)
+        else:
+            samples = with_files(samples, reader.tree, reader.notes)
         if len(samples):
             yield samples
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,54 +31,65 @@ GAMMA = 2.2
 _RIM = 3
 
 _LIGHT = (np.arange(256) / 255).astype(np.float32) ** np.float32(GAMMA)
-_MISSING, _BROKEN, _RESIZED = "picture is missing", "picture cannot be decoded", "picture has not the labels' size"
+_MISSING, _BROKEN = "picture is missing", "picture cannot be decoded"
 
 
-def with_pictures(samples: Samples, tree: Tree, notes: Notes, *, crop: bool, detector: Detector | None) -> Samples:
+def with_pictures(
+    samples: Samples, tree: Tree, notes: Notes, *, crop: bool, detector: Detector | None, need: bool = False
+) -> Samples:
     """The samples with what their pictures tell: boxes of the detector, and the person's part as a packed JPEG.
 
-    Samples whose picture is missing or cannot be decoded stay as they are; `notes` counts them.
+    Samples whose picture is missing or cannot be used stay as they are, or go if one is needed; `notes` counts them.
     """
     boxes, sizes, crops = samples.box.copy(), samples.image_size.copy(), samples.crop.copy()
-    pictures = list(samples.pictures)
-    for rows, image in each_picture(samples, tree, notes):
+    pictures, without = list(samples.pictures), np.array([not path for path in samples.text["image"].tolist()])
+
+    def failed(reason: str, rows: Rows) -> None:
+        without[rows] = True
+        _note(notes, reason, samples, rows, need)
+
+    for rows, image in each_picture(samples, tree, failed):
         size = image.shape[1::-1]
         if ((sizes[rows] != size) & (sizes[rows] > 0)).any():
-            _count(notes, _RESIZED, samples, rows)
+            failed("picture has not the labels' size", rows)
             continue
         sizes[rows] = size
         if detector is not None:
             boxes[rows] = clipped(matched(boxes[rows], detector(image)), sizes[rows])
         for row in rows[np.isfinite(boxes[rows]).all(axis=1)] if crop else ():
             pictures[row], crops[row] = cut(image, boxes[row])
-    return replace(samples, box=boxes, image_size=sizes, pictures=tuple(pictures), crop=crops)
+    found = replace(samples, box=boxes, image_size=sizes, pictures=tuple(pictures), crop=crops)
+    return found[~without] if need else found
 
 
-def each_picture(samples: Samples, tree: Tree, notes: Notes) -> Iterator[tuple[Rows, Image]]:
-    """Every picture of the samples with its rows; videos are decoded once, in order."""
+def with_files(samples: Samples, tree: Tree, notes: Notes) -> Samples:
+    """Only the samples whose picture file is there; it is not decoded."""
+    there = {path: bool(path) and tree.exists(path) for path in samples.text["image"].entries}
+    missing = np.array([not there[path] for path in samples.text["image"].tolist()], bool)
+    _note(notes, _MISSING, samples, np.flatnonzero(missing), True)
+    return samples[~missing]
+
+
+def each_picture(samples: Samples, tree: Tree, failed: Callable[[str, Rows], None]) -> Iterator[tuple[Rows, Image]]:
+    """Every picture of the samples with its rows; videos are decoded once, in order. `failed` is told of the others."""
     for (path, transform), rows in _groups(samples).items():
-        if samples.video_frame[rows[0]] >= 0:
-            yield from _frames(samples, tree, notes, path, transform, rows)
-            continue
+        left = {int(frame): rows[samples.video_frame[rows] == frame] for frame in np.unique(samples.video_frame[rows])}
         try:
             with tree.open(path) as stream:
-                image = read_image(stream, path, transform)
+                for frame, image in _decoded(stream, path, transform, list(left)):
+                    yield left.pop(frame), image
         except FileFormatError as error:
-            _count(notes, _reason(error), samples, rows)
-            continue
-        yield rows, image
+            failed(_MISSING if isinstance(error, MissingFileError) else _BROKEN, np.concatenate(list(left.values())))
 
 
-def _frames(
-    samples: Samples, tree: Tree, notes: Notes, path: str, transform: str, rows: Rows
-) -> Iterator[tuple[Rows, Image]]:
-    left = {int(frame): rows[samples.video_frame[rows] == frame] for frame in np.unique(samples.video_frame[rows])}
-    try:
-        with (RecordPictures if path.endswith(".tfrecord") else Video)(tree.open(path), path) as video:
-            for frame, image in video.frames(list(left)):
-                yield left.pop(frame), transformed(image, transform)
-    except FileFormatError as error:
-        _count(notes, _reason(error), samples, np.concatenate(list(left.values())))
+def _decoded(stream: BinaryIO, path: str, transform: str, frames: list[int]) -> Iterator[tuple[int, Image]]:
+    """A still image, whose number is -1, or frames of a video by number."""
+    if frames == [-1]:
+        yield -1, read_image(stream, path, transform)
+        return
+    with (RecordPictures if path.endswith(".tfrecord") else Video)(stream, path) as video:
+        for frame, image in video.frames(frames):
+            yield frame, transformed(image, transform)
 
 
 def _groups(samples: Samples) -> dict[tuple[str, str], Rows]:
@@ -90,15 +102,16 @@ def _groups(samples: Samples) -> dict[tuple[str, str], Rows]:
     return {key: np.array(rows) for key, rows in found.items()}
 
 
-def _reason(error: FileFormatError) -> str:
-    return _MISSING if isinstance(error, MissingFileError) else _BROKEN
-
-
-def _count(notes: Notes, reason: str, samples: Samples, rows: Rows) -> None:
-    """Count what stays without picture, and name one file of each kind."""
+def _note(notes: Notes, reason: str, samples: Samples, rows: Rows, dropped: bool) -> None:
+    """Count samples without a picture, and name one file of each kind."""
+    if not len(rows):
+        return
     if not any(remark.startswith(reason) for remark in notes.remarks):
-        notes.remark(f"{reason}, such as {samples.text['image'][int(rows[0])]}")
-    notes.repair(f"{reason}: kept without", len(rows))
+        notes.remark(f"{reason}, such as {samples.text['image'][int(rows[0])] or 'that of samples that name none'}")
+    if dropped:
+        notes.drop(reason, len(rows))
+    else:
+        notes.repair(f"{reason}: kept without", len(rows))
 
 
 def region(box: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:

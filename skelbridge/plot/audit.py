@@ -16,11 +16,11 @@ from skelbridge.datasets.boxes import expanded, picture_points
 from skelbridge.datasets.checks import place_of
 from skelbridge.datasets.clean import Rules, strains, usual_lengths
 from skelbridge.datasets.packing import each_picture
-from skelbridge.datasets.reader import Notes
 from skelbridge.errors import SkelbridgeError
 from skelbridge.io.images import read_image
 from skelbridge.io.tree import Tree
 from skelbridge.plot.ink import FAINT, INK, QUIET, canvas, draw_skeleton, heading, styled
+from skelbridge.skeletons import Skeleton
 from skelbridge.store import Samples, open_store
 from skelbridge.store.reader import Piece, Store
 
@@ -108,10 +108,12 @@ def _unlike(items: list[_Seen]) -> list[_Seen]:
 @styled
 def _sheet(dataset: str, rule: str, gone: list[_Seen], stayed: list[_Seen], counts: tuple[int, int]) -> Figure:
     rows = [("the worst that went", gone), ("the worst that stayed", stayed)]
-    heights = [_TITLE + (_SIDE + _DEEP + _WORDS + 2 * _GAP if items else 0) for _, items in rows]
+    below = _DEEP + _GAP if any(item.samples().points is not None for item in (*gone, *stayed)) else 0.0
+    heights = [_TITLE + (_SIDE + below + _WORDS + _GAP if items else 0) for _, items in rows]
     width, height = _LEFT * 2 + _SHOWN * (_SIDE + _GAP) - _GAP, 0.75 + sum(heights)
     figure = canvas(width, height)
-    words = "Strain is in parts of what the rule allows. Above: in the picture; below: seen from the camera's right."
+    words = "Strain is in parts of what the rule allows."
+    words += " Above: in the picture; below: seen from the camera's right." if below else ""
     heading(figure, f"{dataset}: {rule}", f"{counts[0]:,} of {counts[1]:,} samples went. {words}")
     top = height - 0.75
     for (title, items), tall in zip(rows, heights, strict=True):
@@ -126,13 +128,14 @@ def _sheet(dataset: str, rule: str, gone: list[_Seen], stayed: list[_Seen], coun
 def _tile(figure: Figure, item: _Seen, left: float, top: float, size: tuple[float, float]) -> None:
     """A sample in its picture, from its right, and where it comes from."""
     width, height = size
-    samples = item.samples()
-    above = figure.add_axes((left / width, (top - _SIDE) / height, _SIDE / width, _SIDE / height))
-    _in_picture(above, samples, item.piece)
-    low = top - _SIDE - _GAP - _DEEP
-    _from_the_right(figure.add_axes((left / width, low / height, _SIDE / width, _DEEP / height)), samples)
+    samples, low = item.samples(), top - _SIDE
+    _in_picture(figure.add_axes((left / width, low / height, _SIDE / width, _SIDE / height)), samples, item.piece)
+    if samples.points is not None:
+        low -= _GAP + _DEEP
+        side_view = figure.add_axes((left / width, low / height, _SIDE / width, _DEEP / height))
+        _from_the_right(side_view, samples.points[0].astype(float), samples.skeleton)
     file, _, place = place_of(samples, 0).partition(", ")
-    lines = [f"strain {item.strain:.3g}", *(text if len(text) <= 42 else f"... {text[-38:]}" for text in (file, place))]
+    lines = [f"strain {item.strain:.3g}", *(text if len(text) <= 40 else f"... {text[-36:]}" for text in (file, place))]
     figure.text(left / width, (low - 0.04) / height, "\n".join(lines), fontsize=5.5, va="top", color=QUIET)
 
 
@@ -173,20 +176,17 @@ def _picture(samples: Samples, piece: Piece) -> tuple[Image | None, Floats, floa
     if packed is not None:
         return read_image(io.BytesIO(packed), "a packed picture"), samples.crop[0, :2], float(samples.crop[0, 2])
     try:
-        for _, image in each_picture(samples, Tree(piece.root), Notes()):
+        for _, image in each_picture(samples, Tree(piece.root), lambda *_: None):
             return image, np.zeros(2), 1.0
     except SkelbridgeError:  # the dataset's folder is gone
         pass
     return None, np.zeros(2), 1.0
 
 
-def _from_the_right(axes: Axes, samples: Samples) -> None:
-    """The pose as seen from the camera's right, far from the camera at the right, up up; lines are 0.5 m apart."""
+def _from_the_right(axes: Axes, points: Floats, card: Skeleton) -> None:
+    """A pose (J, 3) as seen from the camera's right, far from the camera at the right, up up; lines 0.5 m apart."""
     _frame(axes)
-    if samples.points is None:
-        axes.text(0.5, 0.5, "2D", transform=axes.transAxes, fontsize=7, color=QUIET, ha="center", va="center")
-        return
-    flat = samples.points[0].astype(float)[:, [2, 1]] * [1, -1]
+    flat = points[:, [2, 1]] * [1, -1]
     known = flat[np.isfinite(flat).all(axis=1)]
     if not len(known):
         return
@@ -201,7 +201,7 @@ def _from_the_right(axes: Axes, samples: Samples) -> None:
         axes.axhline(at, color=FAINT, linewidth=0.6, zorder=0)
     if step > 500:
         axes.text(0.97, 0.03, "lines 5 m apart", transform=axes.transAxes, fontsize=5, color=QUIET, ha="right")
-    draw_skeleton(axes, flat, samples.skeleton, depth=samples.points[0, :, 0], size=0.6)
+    draw_skeleton(axes, flat, card, depth=points[:, 0], size=0.6)
 
 
 def _frame(axes: Axes) -> None:
