@@ -30,7 +30,8 @@ def array(
     """
     expected = f"numbers of shape ({', '.join('n' if n is None else str(n) for n in shape)})"
     try:
-        found = np.asarray(values, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # numpy warns of NaNs with an unusual bit
+            found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise damaged(path, place, expected=expected, got=f"{type(values).__name__} of something else") from None
     if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):

@@ -62,9 +62,12 @@ class BmlMovi(Reader):
             field(self.tree, path, "", mat(self.tree, path, (label,)), label, "move"),
             (None, None),
         )
-        if name == "S2" and moves.size < 2:
+        moves = moves.ravel()
+        if not len(moves):
+            raise damaged(self.tree.root / path, "move", expected="a struct a round", got="none")
+        if name == "S2" and len(moves) < 2:
             return
-        move = moves.ravel()[1 if name == "S2" else 0]
+        move = moves[1 if name == "S2" else 0]
         points = self._markers(path, move, name)[::_STEP]
         activity = self._activities(path, move, len(points))
         for view in VIEWS:

@@ -175,7 +175,8 @@ class _Matrix:
 
     def array(self, at: int, end: int, kind: int, bits: int, shape: tuple[int, ...]) -> NDArray[Any]:
         values, at = self.numbers(at, end)
-        array = values.astype(bool if bits & _LOGICAL else _NUMBERS[kind]).reshape(shape, order="F")
+        with np.errstate(invalid="ignore"):  # damage: a fraction that its integer class cannot hold
+            array = values.astype(bool if bits & _LOGICAL else _NUMBERS[kind]).reshape(shape, order="F")
         if bits & _COMPLEX:
             array = array + 1j * self.numbers(at, end)[0].reshape(shape, order="F")
         return array
