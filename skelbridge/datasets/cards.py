@@ -43,7 +43,7 @@ class Thinning(BaseModel):
 
     def told(self, flat: bool) -> str:
         """The rule in a few words; flat: for 2D points."""
-        step = f"every {self.step}. frame" if self.step > 1 else ""
+        step = f"one frame in {self.step}" if self.step > 1 else ""
         if self.rule == "none":
             return step or "every frame is kept"
         joints = f"{self.min_joints} joint{'s' if self.min_joints > 1 else ''} moved "

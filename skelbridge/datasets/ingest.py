@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +85,8 @@ class Plan:
         return {
             "reader": self.source.reader.version, "settings": dict(self.source.settings),
             "thinning": self.thinning.model_dump(mode="json"), "boxes": self.boxes.model_dump(mode="json"),
-            "pack": self.pack, "detector": self.detector, "need_pictures": self.need_pictures,
+            "evaluation": list(self.evaluation), "pack": self.pack, "detector": self.detector,
+            "need_pictures": self.need_pictures,
         }  # fmt: skip
 
 
@@ -249,7 +251,7 @@ def _run(
             kept += sum(shard.rows for shard in found.shards)
             bar.set_postfix_str(f"{kept:,} samples, {kept / (time.monotonic() - begun):,.0f}/s", refresh=False)
             bar.update(len(job.parts))
-    _reader.cache_clear()
+    vars(_opened).clear()
     if failure is not None:
         raise (MissingFileError if failure.missing else IngestError)(
             f"{plan.source.reader.id}, the part {failure.part!r}", got=failure.message,
@@ -321,35 +323,40 @@ def _ignore_interrupts() -> None:
 
 def run_job(plan: Plan, job: Job) -> JobRecord | Failure:
     """Read, treat and write the parts of one job, in any process; nothing of it shows before it is committed."""
-    begun, reader = time.monotonic(), _reader(plan.source)
-    reader.notes = Notes()
-    checks = Checks(reader.skeleton)
-    kept = 0
-    with JobWriter(plan.store, job.name, reader.id, job.split, reader.skeleton) as out:
-        for part in job.parts:
-            try:
+    part = job.parts[0]
+    try:
+        begun, reader = time.monotonic(), _reader(plan.source)
+        reader.notes, checks, kept = Notes(), Checks(reader.skeleton), 0
+        with JobWriter(plan.store, job.name, reader.id, job.split, reader.skeleton) as out:
+            for part in job.parts:
                 for samples in _treated(plan, reader, part, checks):
                     checks.add(samples)
                     out.add(samples)
                     kept += len(samples)
-            except SkelbridgeError as error:
-                return Failure(part.key, str(error), isinstance(error, MissingFileError))
-            except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                place = f"{Path(where.filename).name}, line {where.lineno}"
-                return Failure(part.key, f"{type(error).__name__}: {error} ({place}; an error of the reader itself)")
-        notes = reader.notes
-        report = {
-            "kept": {job.split: kept}, "dropped": dict(notes.dropped), "repaired": dict(notes.repaired),
-            "remarks": list(notes.remarks), "seconds": round(time.monotonic() - begun, 2), "checks": checks.figures(),
-        }  # fmt: skip
-        return out.finish(job.keys, report)
+            notes = reader.notes
+            report = {
+                "kept": {job.split: kept}, "dropped": dict(notes.dropped), "repaired": dict(notes.repaired),
+                "remarks": list(notes.remarks), "seconds": round(time.monotonic() - begun, 2),
+                "checks": checks.figures(),
+            }  # fmt: skip
+            return out.finish(job.keys, report)
+    except SkelbridgeError as error:
+        return Failure(part.key, str(error), isinstance(error, MissingFileError))
+    except Exception as error:  # a reader's own: it must name the part, too
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        return Failure(part.key, f"{type(error).__name__}: {error} ({place}; an error of the reader itself)")
 
 
-@lru_cache(maxsize=1)
+_opened = threading.local()
+
+
 def _reader(source: Source) -> Reader:
-    """The reader of this process: its files stay open and parsed from job to job."""
-    return source.open()
+    """The reader of this thread: its files stay open and parsed from job to job."""
+    if getattr(_opened, "source", None) != source:
+        _opened.reader, _opened.source = source.open(), source
+    reader: Reader = _opened.reader
+    return reader
 
 
 @lru_cache(maxsize=1)
@@ -374,7 +381,7 @@ def _kept(plan: Plan, samples: Samples, thinner: Thinner, evaluated: bool, notes
     """The samples of a block that are looked at, are in the picture, large enough, and have moved."""
     step = plan.thinning.evaluation_step if evaluated else plan.thinning.step
     if step > 1:
-        samples = _without(samples, samples.frame % step != 0, f"between every {step}. frame", notes)
+        samples = _without(samples, samples.frame % step != 0, f"one frame in {step} is looked at", notes)
     samples = with_boxes(samples, plan.boxes)
     told = np.isfinite(picture_points(samples)).all(axis=-1).any(axis=-1)
     outside = told & np.isnan(samples.box).any(axis=1)
