@@ -138,7 +138,9 @@ class Human36M(Reader):
                 raise damaged(self.tree.root / path, "Masks", expected="a mask a frame", got=f"shape {masks.shape}")
             for frame in range(min(count, max(masks.shape))):
                 mask = masks[(0, frame) if masks.shape[0] == 1 else (frame, 0)]
-                box[frame] = mask_box(array(self.tree.root / path, f"mask {frame + 1}", mask, (None, None)) > 0)
+                if not isinstance(mask, np.ndarray) or mask.ndim != 2 or mask.dtype.kind not in "biuf":
+                    raise damaged(self.tree.root / path, f"mask {frame + 1}", expected="a mask, height by width")
+                box[frame] = mask_box(mask > 0)
         return box
 
 

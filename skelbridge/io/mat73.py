@@ -207,4 +207,4 @@ class _Reading:
 
 def _matlab(array: NDArray[Any]) -> NDArray[Any]:
     """At least two dimensions, as MATLAB has them."""
-    return np.ascontiguousarray(array) if array.ndim >= 2 else array.reshape(-1, 1)
+    return array if array.ndim >= 2 else array.reshape(-1, 1)
