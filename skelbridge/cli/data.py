@@ -219,8 +219,11 @@ def _clean(options: argparse.Namespace) -> None:
 def _audit(options: argparse.Namespace) -> None:
     from skelbridge.plot.audit import audit
 
-    for path in audit(options.store, options.out):
+    sheets = audit(options.store, options.out)
+    for path in sheets:
         print(f"picture: {path}")
+    if not sheets:
+        print("no rule applies: the store has only splits that are judged on")
 
 
 def _migrate(options: argparse.Namespace) -> None:

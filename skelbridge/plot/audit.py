@@ -154,7 +154,11 @@ def _in_picture(axes: Axes, samples: Samples, piece: Piece) -> None:
     axes.set(xlim=(middle[0] - side / 2, middle[0] + side / 2), ylim=(middle[1] + side / 2, middle[1] - side / 2))
     _frame(axes)
     if image is None:
-        axes.text(0.5, 0.02, "no picture", transform=axes.transAxes, fontsize=5.5, color=QUIET, ha="center")
+        axes.text(0.03, 0.97, "no picture", transform=axes.transAxes, fontsize=5.5, color=QUIET, va="top")
+        edge = samples.image_size[0] - 0.5
+        axes.plot(
+            [-0.5, edge[0], edge[0], -0.5, -0.5], [-0.5, -0.5, edge[1], edge[1], -0.5], color=QUIET, linewidth=0.6
+        )
 
 
 def _window(box: Floats, points: Floats) -> tuple[Floats, float]:
