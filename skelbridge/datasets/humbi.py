@@ -76,7 +76,7 @@ class Humbi(Reader):
         rows = np.stack([self._numbers(path, count) for path in paths])
         if self.skeleton.id == "body_25":
             joints = rows.reshape(-1, 25, 3)
-            unplaced = np.abs(joints).sum(axis=-1) == 0  # the origin lies in the dome, but nobody's joint lies exactly there
+            unplaced = np.abs(joints).sum(axis=-1) == 0  # the origin lies in the dome, but on nobody
             self.notes.repair("joints at (0, 0, 0) taken as missing", int(unplaced.sum()))
             return 1000 * np.where(unplaced[..., None], np.nan, joints)
         whole = np.isfinite(rows.sum(axis=1))
