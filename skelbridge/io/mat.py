@@ -58,7 +58,8 @@ def read_mat(stream: BinaryIO, name: str, variables: Collection[str] | None = No
         for label, content in _elements(stream, name, order, variables):
             labels.append(label)
             if content:
-                found[label] = _Matrix(content, order).value(0, len(content), 0)
+                with np.errstate(invalid="ignore"):  # damage: a fraction that its integer class cannot hold
+                    found[label] = _Matrix(content, order).value(0, len(content), 0)
     except FileFormatError:
         raise
     except (struct.error, zlib.error, LookupError, ValueError, OverflowError, MemoryError) as error:
@@ -107,7 +108,7 @@ class _Matrix:
 
     def __init__(self, content: bytes, order: str):
         self.content = content
-        self.words = struct.Struct(order + "II")
+        self.words, self.usual = struct.Struct(order + "II"), struct.Struct(order + "10I")
         self.stored = {kind: np.dtype(order + letters) for kind, letters in _STORED.items()}
         self.utf = "le" if order == "<" else "be"
 
@@ -135,6 +136,10 @@ class _Matrix:
 
     def header(self, at: int, end: int) -> tuple[int, int, tuple[int, ...], str, int]:
         """Class, flags, dimensions and name of a matrix, and where what follows begins."""
+        if end - at >= self.usual.size:  # two dimensions and no name, as in cells and structs: by far the most
+            a, b, word, _, c, d, rows, columns, e, length = self.usual.unpack_from(self.content, at)
+            if (a, b, c, d, e, length) == (6, 8, 5, 8, 1, 0) and word & 0xFF <= 16 and max(rows, columns) < 2**31:
+                return word & 0xFF, word >> 8, (rows, columns), "", at + self.usual.size
         flags, at = self.numbers(at, end)
         kind, bits = int(flags[0]) & 0xFF, int(flags[0]) >> 8
         if kind > 16:  # objects that only MATLAB understands have no dimensions
@@ -175,8 +180,7 @@ class _Matrix:
 
     def array(self, at: int, end: int, kind: int, bits: int, shape: tuple[int, ...]) -> NDArray[Any]:
         values, at = self.numbers(at, end)
-        with np.errstate(invalid="ignore"):  # damage: a fraction that its integer class cannot hold
-            array = values.astype(bool if bits & _LOGICAL else _NUMBERS[kind]).reshape(shape, order="F")
+        array = values.astype(bool if bits & _LOGICAL else _NUMBERS[kind]).reshape(shape, order="F")
         if bits & _COMPLEX:
             array = array + 1j * self.numbers(at, end)[0].reshape(shape, order="F")
         return array
