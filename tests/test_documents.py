@@ -1,6 +1,12 @@
 """What the documents say of the code is what the code says."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from skelbridge.bridge import shipped_acae
 from skelbridge.bridge.acae import descent, fit
@@ -8,6 +14,7 @@ from skelbridge.bridge.acae.objective import NEIGHBOURHOOD
 from skelbridge.bridge.acae.sample import SAMPLE
 from skelbridge.bridge.relation import SMALLEST_WEIGHT
 from skelbridge.convert import CONFIDENCE_LEVELS
+from skelbridge.datasets import readers
 from skelbridge.skeletons import DEFAULT_UNCERTAINTY, formats
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +27,10 @@ def text(name):
 def test_the_readme_counts_the_formats():
     assert f"between any two of {len(formats())} skeleton formats" in text("README.md")
     assert f"**{len(formats())} formats**" in text("README.md")
+
+
+def test_the_readme_counts_the_datasets():
+    assert f"**{len(readers())} datasets, read as they are distributed" in text("README.md")
 
 
 def test_the_readme_counts_the_latents():
@@ -56,3 +67,44 @@ def test_measured_numbers_stand_between_the_marks_of_their_commands():
         body = (ROOT / name).read_text(encoding="utf-8")
         block = body.split(f"<!-- {mark}: written by a command -->")[1].split(f"<!-- {mark}: end -->")[0]
         assert block.count("\n|") > 5, name
+
+
+@pytest.fixture(scope="module")
+def unified(tmp_path_factory):
+    """The README's session anew: its folder, and its lines."""
+    pytest.importorskip("h5py", reason="stores need h5py: pip install skelbridge[data]")
+    pytest.importorskip("av", reason="the copies have videos: pip install skelbridge[data]")
+    unify = pytest.importorskip("benchmarks.unify", reason="the benchmarks are not installed")
+    folder = tmp_path_factory.mktemp("unify")
+    return folder, unify.session(folder)
+
+
+def without_sizes(lines):
+    """Lines without times and bytes, which differ from machine to machine."""
+    return [re.sub(r"[\d.,]+ (MB|kB|s of work)", r"_ \1", line) for line in lines]
+
+
+def test_the_readmes_session_is_what_the_commands_print(unified):
+    body = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = body.split("<!-- unify: written by a command -->")[1].split("<!-- unify: end -->")[0]
+    assert without_sizes(block.strip().splitlines()[1:-1]) == without_sizes(unified[1])
+
+
+def test_the_readmes_lines_about_stores_run(unified):
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Unify datasets")[1]
+    code = section.split("```python\n")[1].split("```")[0]
+    code += "assert sample.points.shape == (19, 3)\nassert len(batch) and len(batch.images()) == len(batch)\n"
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=unified[0],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert target.startswith("http") or (ROOT / target).exists(), target
