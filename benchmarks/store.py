@@ -40,7 +40,7 @@ class Sizes:
     members: int = 32
     union: int = 13_000_000
     steps: int = 2000
-    pictures: int = 2048
+    pictures: int = 4096
     damages: int = 1000
 
 

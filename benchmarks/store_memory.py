@@ -83,13 +83,7 @@ def sharing(path: str, workers: str, steps: str) -> dict[str, float]:
 
 
 Task = Callable[..., dict[str, float]]
-TASKS: dict[str, Task] = {
-    "writing": writing,
-    "merging": merging,
-    "opening": opening,
-    "reading": reading,
-    "sharing": sharing,
-}
+TASKS: dict[str, Task] = {task.__name__: task for task in (writing, merging, opening, reading, sharing)}
 
 if __name__ == "__main__":
     print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))

@@ -122,17 +122,17 @@ def against_decoder(folder: Path, count: int, cores: int) -> Race:
     packed, path = jpegs(64), folder / "pictures.h5"
     samples = replace(block("h36m_17", count), pictures=tuple(packed[n % 64] for n in range(count)))
     write_blocks(path, [samples])
-    batches = open_store(path).batches(BATCH, pictures=True, workers=1)
+    batches = open_store(path).batches(BATCH, pictures="decoded", workers=cores)
     turns = [[packed[n % 64] for n in range(first, count, cores)] for first in range(cores)]
 
     def ours() -> int:
-        return sum(len(batch.images(workers=cores)) for batch in batches)
+        return sum(len(batch.images()) for batch in batches)
 
     def baseline() -> int:
         with ThreadPoolExecutor(cores) as pool:
             return sum(pool.map(_decode, turns))
 
-    return race(ours, baseline)
+    return race(ours, baseline, rounds=11)
 
 
 def _decode(packed: list[bytes]) -> int:

@@ -82,7 +82,7 @@ def _diversity(axes: Axes, found: Mapping[str, Contents]) -> None:
     _rows(axes, found)
     axes.margins(x=0.12)
     axes.set_title("Diversity of poses")
-    axes.set_xlabel("mean distance from the mean pose, mm; beside it the effective dimensions")
+    axes.set_xlabel("mm from the mean pose; beside it the effective dimensions")
 
 
 def _joints(axes: Axes, scale: Axes, found: Mapping[str, Contents]) -> None:

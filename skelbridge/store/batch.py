@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +20,10 @@ from skelbridge.store.shard import File, Mapped, opened
 if TYPE_CHECKING:
     from skelbridge.store.reader import Store
 
+#: Whether batches have the packed pictures, and whether these are decoded as well by who prepares the batch.
+Pictures = bool | Literal["decoded"]
 #: The columns that a batch can have.
 COLUMNS = (*NUMBERS, *WORDS)
-#: Pictures that a thread decodes in one turn.
-_TURN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,8 @@ class Batch:
     codes: text columns as codes; `text` gives the words.
     files, file: the shards, and which holds each sample, (N,) int32.
     width: the number of joints of the union.
-    pictures: N packed JPEG files or None; None where they were not asked for. `images` decodes them.
+    pictures: N packed JPEG files or None; None where they were not asked for. `images` gives them decoded, and
+        `decoded` is what it gives, where that was asked for beforehand.
     """
 
     step: int
@@ -60,6 +59,7 @@ class Batch:
     file: NDArray[np.int32]
     width: int
     pictures: tuple[bytes | None, ...] | None = None
+    decoded: tuple[NDArray[np.uint8] | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,14 +88,13 @@ class Batch:
                 words[row] = word
         return Words.of(words, len(self))
 
-    def images(self, workers: int = 1) -> list[NDArray[np.uint8] | None]:
+    def images(self) -> tuple[NDArray[np.uint8] | None, ...]:
         """The packed pictures decoded, each (height, width, 3) RGB; InputError where they were not asked for."""
+        if self.decoded is not None:
+            return self.decoded
         if self.pictures is None:
             raise InputError("the pictures of a batch", expected="pictures=True for batches", got="none")
-        if workers == 1:
-            return decoded(self.pictures)
-        parts = [self.pictures[start : start + _TURN] for start in range(0, len(self), _TURN)]
-        return [image for part in _pool(workers, os.getpid()).map(decoded, parts) for image in part]
+        return tuple(decoded(self.pictures))
 
     def to_union(self, rows: slice | NDArray[Any] = slice(None), column: str = "points") -> NDArray[Any]:
         """Points or visibility spread over all joints of the union, (n, union, ...); NaN, or 0, for other formats'."""
@@ -118,11 +117,9 @@ class Batch:
         pictures = None if self.pictures is None else self.pictures[rows]
         return Batch(**{**values, **arrays, **tables, "step": step, "pictures": pictures})
 
-
-@lru_cache(maxsize=4)
-def _pool(workers: int, process: int) -> ThreadPoolExecutor:
-    """Threads that decode; a forked process has none of its parent's, so it gets its own."""
-    return ThreadPoolExecutor(workers)
+    def with_images(self) -> Batch:
+        """The same with its pictures decoded."""
+        return replace(self, decoded=self.images())
 
 
 def decoded(pictures: Sequence[bytes | None]) -> list[NDArray[np.uint8] | None]:
@@ -138,11 +135,13 @@ def decoded(pictures: Sequence[bytes | None]) -> list[NDArray[np.uint8] | None]:
 class Gatherer:
     """Gathers the columns of rows that lie anywhere in a store."""
 
-    def __init__(self, store: Store, columns: Sequence[str] | None, pictures: bool):
+    def __init__(self, store: Store, columns: Sequence[str] | None, pictures: Pictures):
         if strange := set(columns or ()) - set(COLUMNS):
             raise UnknownNameError(
                 f"batches have no column {sorted(strange)[0]!r}", expected=f"some of {', '.join(COLUMNS)}"
             )
+        if pictures not in (True, False, "decoded"):
+            raise InputError("pictures", expected="True, False or 'decoded'", got=repr(pictures))
         self.store, self.pictures = store, pictures
         chosen = COLUMNS if columns is None else columns
         self._numbers = [name for name in NUMBERS if name in chosen]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.errors import InputError
-from skelbridge.store.batch import Batch, Gatherer
+from skelbridge.store.batch import Batch, Gatherer, Pictures
 from skelbridge.store.mixtures import Mixture, Stream, mixture
 from skelbridge.store.shuffling import Shuffle, checked_shuffle, shuffled
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from skelbridge.store.reader import Store
 
 Rows = NDArray[np.int64]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 #: Rows, and bytes of them, that are gathered at a time: many batches at once cost little more than one.
 GROUP_ROWS, GROUP_BYTES = 32768, 32 * 2**20
@@ -63,6 +65,8 @@ class Batches:
     dataset is read epoch after epoch, every epoch in a new order. It is a map-style dataset for torch's
     `DataLoader(batches, batch_size=None, num_workers=n)` as well.
 
+    pictures="decoded" has the worker threads, or the loader's processes, decode the packed pictures beforehand.
+
     Without a mixture a batch is of all samples alike, and there are as many as one epoch needs, the last perhaps
     smaller; or `steps` whole ones, over as many epochs as it takes. With a mixture, `steps` or as many as show every
     sample once.
@@ -100,7 +104,7 @@ class Batches:
         mixture: Mixture | str | Path | None,
         renormalise: bool,
         columns: Sequence[str] | None,
-        pictures: bool,
+        pictures: Pictures,
         steps: int | None,
         workers: int,
     ) -> Batches:
@@ -154,7 +158,7 @@ class Batches:
             found, *others = self._fetch(steps)
             self._ahead = dict(zip(list(steps)[1:], others, strict=True))
         self._before = step
-        return found
+        return self._finished(found)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.iter()
@@ -163,20 +167,18 @@ class Batches:
         """The batches from a step on; with workers, threads compute the next ones meanwhile."""
         groups = (range(first, min(first + self._group, self.steps)) for first in range(start, self.steps, self._group))
         if not self.workers:
-            yield from itertools.chain.from_iterable(map(self._fetch, groups))
+            yield from map(self._finished, itertools.chain.from_iterable(map(self._fetch, groups)))
             return
         with ThreadPoolExecutor(self.workers) as pool:
-            pending: deque[Future[list[Batch]]] = deque()
-            try:
-                for group in groups:
-                    pending.append(pool.submit(self._fetch, group))
-                    if len(pending) > self.workers:
-                        yield from pending.popleft().result()
-                while pending:
-                    yield from pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+            fetched = itertools.chain.from_iterable(_ahead(pool, self._fetch, groups, self.workers))
+            yield from _ahead(pool, self._finished, fetched, self.workers) if self._decodes else fetched
+
+    @property
+    def _decodes(self) -> bool:
+        return self._gatherer.pictures == "decoded"
+
+    def _finished(self, batch: Batch) -> Batch:
+        return batch.with_images() if self._decodes else batch
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_ahead": {}, "_before": -1, "_reach": 1}
@@ -190,6 +192,21 @@ class Batches:
         sizes = [self._last_size if step == self.steps - 1 else len(self._slots) for step in steps]
         wanted = np.concatenate([row[:size] for row, size in zip(rows, sizes, strict=True)])
         return self._gatherer.batches(wanted, list(steps), sizes)
+
+
+def _ahead(pool: ThreadPoolExecutor, task: Callable[[Item], Made], items: Iterable[Item], count: int) -> Iterator[Made]:
+    """What `task` makes of items, in their order, some of them ahead of whoever takes it."""
+    pending: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(task, item))
+            if len(pending) > count:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _queue(store: Store, name: str, count: int, pieces: list[int]) -> Queue:

@@ -21,6 +21,7 @@ from skelbridge.store.schema import WORDS, Sample
 from skelbridge.store.shard import File, Mapped, opened
 
 if TYPE_CHECKING:
+    from skelbridge.store.batch import Pictures
     from skelbridge.store.batches import Batches
     from skelbridge.store.mixtures import Mixture
 
@@ -260,7 +261,7 @@ class Store:
         mixture: Mixture | str | None = None,
         renormalise: bool = False,
         columns: Sequence[str] | None = None,
-        pictures: bool = False,
+        pictures: Pictures = False,
         steps: int | None = None,
         workers: int = 0,
     ) -> Batches:
