@@ -179,7 +179,7 @@ def show_latents(gallery: Gallery) -> None:
 def show_datasets(gallery: Gallery) -> None:
     """Bring four datasets from their own files into one store, and look at a batch of it."""
     from skelbridge import plot
-    from skelbridge.datasets.ingest import ingest
+    from skelbridge.datasets import ingest
     from skelbridge.store import Mixture, Stream, merge, verify
     from skelbridge.synthetic.native import write_copy
 

@@ -5,9 +5,9 @@ import pytest
 import tiny_dataset
 from tiny_dataset import SKELETON, install
 
+from skelbridge.datasets import ingest
 from skelbridge.datasets.cards import Boxes, DatasetCard, Labels
 from skelbridge.datasets.clean import Rules, clean, usual_lengths
-from skelbridge.datasets.ingest import ingest
 from skelbridge.errors import InputError
 from skelbridge.skeletons import skeleton
 from skelbridge.store import JobWriter, Samples, StoreWriter, Visibility, open_store

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import tiny_dataset
 
-from skelbridge.datasets import boxes, packing, reader_class, readers
-from skelbridge.datasets import ingest as ingestion
+from skelbridge.datasets import boxes, ingestion, packing, reader_class, readers
 from skelbridge.datasets.cards import Boxes, Thinning
 from skelbridge.datasets.checks import CheckError
-from skelbridge.datasets.ingest import IngestError, ingest
+from skelbridge.datasets.ingestion import IngestError, ingest
 from skelbridge.datasets.reader import Notes
 from skelbridge.datasets.report import IngestReport, require_passed
 from skelbridge.errors import InputError, UnknownNameError

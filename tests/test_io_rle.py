@@ -79,7 +79,9 @@ def test_no_bytes_do_worse_than_an_error(code: bytes) -> None:
         assert rle.decode(code, (20, 10)).shape == (10, 20)
 
 
-@pytest.mark.parametrize("counts", [[5, 2, 6], [-5, 17], [2**62, 2**62, 12], [1.5e300], [5.5, 2, 5], ["a"], [[12]], None, [2**70]])
+@pytest.mark.parametrize(
+    "counts", [[5, 2, 6], [-5, 17], [2**62, 2**62, 12], [1.5e300], [5.5, 2, 5], ["a"], [[12]], None, [2**70]]
+)
 def test_lengths_that_do_not_fill_the_size_are_refused(counts: object) -> None:
     with pytest.raises(InputError):
         rle.from_counts(counts, (3, 4))

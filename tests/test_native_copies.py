@@ -11,12 +11,13 @@ from native import disagreements, read_all
 from skelbridge.datasets import datasets, reader_class
 from skelbridge.errors import SkelbridgeError
 from skelbridge.io.tree import Tree
+from skelbridge.store import mixture
 from skelbridge.synthetic.native import copies, write_copy
 
 #: Containers that hold annotations; pictures and videos are decoded by libraries and damaged in their own tests.
 ANNOTATIONS = (
     ".cdf", ".mat", ".npz", ".npy", ".pkl", ".json", ".csv", ".xml", ".txt", ".c3d", ".calibration", ".cal", ".calib",
-    ".ini", ".yml", ".yaml", ".h5", ".tar", ".zip",
+    ".ini", ".yml", ".yaml", ".h5", ".tar", ".zip", ".tfrecord",
 )  # fmt: skip
 #: Damages a copy; fewer where reading it takes seconds.
 ROUNDS, ROUNDS_OF_LARGE = 12, 3
@@ -56,7 +57,8 @@ def test_a_reader_gives_what_its_dataset_says(copy, name):
 def test_damaged_files_are_one_clear_error_or_are_read(copy, name, tmp_path):
     root, truths = copy(name)
     rng = np.random.default_rng(list(name.encode()))
-    files = sorted(path for path in root.rglob("*") if path.suffix in ANNOTATIONS and "models" not in path.parts)
+    files = [path for path in sorted(root.rglob("*")) if path.suffix in ANNOTATIONS and "models" not in path.parts]
+    files = [path for path in files if path.stat().st_size]
     shutil.copytree(root, tmp_path / name)
     for number in range(ROUNDS if len(truths) < 1000 else ROUNDS_OF_LARGE):
         chosen = files[rng.integers(len(files))]
@@ -105,3 +107,10 @@ def _limited(seconds, what):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ["small", "medium", "full"])
+def test_mixtures_train_on_what_cards_have_and_do_not_evaluate_on(name):
+    for stream in mixture(name).streams:
+        card = datasets()[stream.dataset]
+        assert set(stream.splits) <= set(card.splits) - set(card.evaluation), stream.dataset

@@ -131,7 +131,7 @@ def _choices(name: str) -> list[str]:
 
 
 def _ingest(options: argparse.Namespace) -> None:
-    from skelbridge.datasets.ingest import ingest
+    from skelbridge.datasets import ingest
 
     report = ingest(
         options.dataset, options.root, options.out, skeleton=options.skeleton, models=options.models,

@@ -39,6 +39,7 @@ class Mads(Reader):
         for view in VIEWS:
             lens, video = self._camera(f"{folder}/Calib_Cam{view}.mat"), f"{folder}/{part.key}_C{view}.avi"
             video = video if self.tree.exists(video) else ""
+            size = self._size(video)
             for some in blocks(len(rows)):
                 yield Samples.of(
                     self.skeleton,
@@ -46,7 +47,7 @@ class Mads(Reader):
                     camera=lens,
                     frame=rows[some],
                     video_frame=rows[some],
-                    image_size=self._size(video),
+                    image_size=size,
                     split=part.split,
                     sequence=part.key,
                     activity=folder.rpartition("/")[2],

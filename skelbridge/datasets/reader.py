@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from skelbridge.datasets.cards import datasets
 from skelbridge.errors import InputError, UnknownNameError, nearest
 from skelbridge.io.tree import Tree
 from skelbridge.skeletons import Skeleton, skeleton
@@ -121,3 +124,27 @@ def _value(name: str, default: Any, text: str) -> Any:
         return type(default)(text)
     except ValueError:
         raise InputError(f"the setting {name}", expected=f"a {type(default).__name__}", got=text) from None
+
+
+def readers() -> list[str]:
+    """The ids of the datasets that have both a card and a reader."""
+    return [name for name in datasets() if importlib.util.find_spec(f"{__package__}.{name}") is not None]
+
+
+def reader_class(name: str) -> type[Reader]:
+    """The reader of a dataset, by its card's id; UnknownNameError where there is none."""
+    module_name = f"{__package__}.{name}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        module = None
+    for value in vars(module).values() if module else ():
+        if isinstance(value, type) and issubclass(value, Reader) and getattr(value, "id", None) == name:
+            return value
+    known = readers()
+    raise UnknownNameError(
+        f"there is no reader of a dataset {name!r}", expected=f"one such as {', '.join(nearest(name, known) or known)}",
+        mend="`skelbridge datasets` lists them all.",
+    )  # fmt: skip

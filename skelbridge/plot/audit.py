@@ -146,7 +146,8 @@ def _in_picture(axes: Axes, samples: Samples, piece: Piece) -> None:
     middle, side = _window(box, points)
     if image is not None:
         right, low = corner + np.array(image.shape[1::-1]) / scale
-        axes.imshow(image, extent=(corner[0] - 0.5, right - 0.5, low - 0.5, corner[1] - 0.5), alpha=0.85)
+        edge = 0.5 / scale  # a corner is the centre of its pixel
+        axes.imshow(image, extent=(corner[0] - edge, right - edge, low - edge, corner[1] - edge), alpha=0.85)
     if np.isfinite(box).all():
         x, y, w, h = box
         axes.plot([x, x + w, x + w, x, x], [y, y, y + h, y + h, y], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))

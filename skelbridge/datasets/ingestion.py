@@ -27,13 +27,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from skelbridge.datasets import reader_class
 from skelbridge.datasets.boxes import detector, picture_points, too_small, with_boxes
 from skelbridge.datasets.cards import Boxes, DatasetCard, Thinning, dataset
 from skelbridge.datasets.checks import Check, CheckError, Checks
 from skelbridge.datasets.clean import clean as clean_store
 from skelbridge.datasets.packing import with_files, with_pictures
-from skelbridge.datasets.reader import Notes, Part, Reader
+from skelbridge.datasets.reader import Notes, Part, Reader, reader_class
 from skelbridge.datasets.report import IngestReport
 from skelbridge.datasets.thinning import Thinner
 from skelbridge.errors import InputError, SkelbridgeError, need
@@ -185,7 +184,7 @@ def ingest(
         raise KeyboardInterrupt(f"what is complete is in {out}; the same command goes on from there") from None
     if clean:
         clean_store(plan.store)
-    return IngestReport.of(plan.store)
+    return IngestReport.of(Path(out))
 
 
 def _thinning(card: DatasetCard, thin: bool, step: int | None) -> Thinning:
