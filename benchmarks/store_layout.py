@@ -24,9 +24,12 @@ BATCH = 128
 def kinds() -> dict[str, dict[str, Any]]:
     """Layouts by name, as h5py's arguments; blosc where the package hdf5plugin is installed."""
     found: dict[str, dict[str, Any]] = {
-        "contiguous, mapped": {}, "contiguous, by h5py": {}, "chunks of 256, plain": {}, "chunks of 256, lzf": {"compression": "lzf", "shuffle": True},
+        "contiguous, mapped": {},
+        "contiguous, by h5py": {},
+        "chunks of 256, plain": {},
+        "chunks of 256, lzf": {"compression": "lzf", "shuffle": True},
         "chunks of 256, gzip": {"compression": "gzip", "shuffle": True},
-    }  # fmt: skip
+    }
     try:
         blosc = need("hdf5plugin", "data").Blosc(cname="lz4", shuffle=1)
         found["chunks of 256, blosc lz4"] = dict(blosc)
