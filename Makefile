@@ -34,6 +34,8 @@ bench: $(VENV)/test.done
 	$(BIN)/python -m benchmarks.convert
 	$(BIN)/python -m benchmarks.fidelity
 	$(BIN)/python -m benchmarks.acae
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.damage
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

@@ -84,7 +84,7 @@ def content(name: str, root: Path, out: Path) -> str:
     """Ingest a copy; the digests of its shards, which are the same for the same samples."""
     models = root / "models"
     ingest(name, root, out, models=models if models.is_dir() else None, thin=False, clean=False, progress=False)
-    return " ".join(sorted(piece.shard.digest for piece in open_store(out).shards))
+    return " ".join(sorted(piece.shard.digest for piece in open_store(out).pieces))
 
 
 def damage(file: Path, before: bytes, kind: str, rng: np.random.Generator) -> None:

@@ -44,6 +44,19 @@ def writing(path: str, count: str) -> dict[str, float]:
     return {"peak": peak()}
 
 
+def ingesting(path: str, count: str) -> dict[str, float]:
+    """Bring a made-up dataset into a store: read, project, box, check, write, clean."""
+    from benchmarks.made_up import CARD, install
+    from skelbridge.datasets import ingest
+
+    root = Path(path).with_suffix(".native")
+    root.mkdir()
+    (root / count).touch()
+    install()
+    ingest(CARD.id, root, path, thin=False, progress=False)
+    return {"peak": peak()}
+
+
 def merging(out: str, *paths: str) -> dict[str, float]:
     """Merge stores."""
     from skelbridge.store import merge
@@ -59,7 +72,7 @@ def opening(path: str) -> dict[str, float]:
     open_store(next(Path(path).parent.glob("*.h5")))  # modules and cards are loaded once
     before = private()
     store = open_store(path)
-    return {"private": private() - before, "shards": len(store.shards)}
+    return {"private": private() - before, "shards": len(store.pieces)}
 
 
 def reading(path: str, workers: str, steps: str) -> dict[str, float]:
@@ -83,7 +96,7 @@ def sharing(path: str, workers: str, steps: str) -> dict[str, float]:
 
 
 Task = Callable[..., dict[str, float]]
-TASKS: dict[str, Task] = {task.__name__: task for task in (writing, merging, opening, reading, sharing)}
+TASKS: dict[str, Task] = {task.__name__: task for task in (writing, ingesting, merging, opening, reading, sharing)}
 
 if __name__ == "__main__":
     print(json.dumps(TASKS[sys.argv[1]](*sys.argv[2:])))

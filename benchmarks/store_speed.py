@@ -50,9 +50,9 @@ def against_memmap(folder: Path, count: int, steps: int) -> Race:
     store = open_store(write_store(folder / "memmap.h5", count))
     columns = {}
     for name in ANNOTATIONS:
-        first = store.shards[0].column(name)
+        first = store.pieces[0].column(name)
         columns[name] = np.memmap(folder / f"{name}.bin", first.dtype, "w+", shape=(count, *first.shape[1:]))
-        columns[name][:] = np.concatenate([piece.column(name) for piece in store.shards])
+        columns[name][:] = np.concatenate([piece.column(name) for piece in store.pieces])
         columns[name].flush()
         columns[name] = np.memmap(folder / f"{name}.bin", first.dtype, "r", shape=(count, *first.shape[1:]))
     rows = [batch.rows for batch in store.batches(BATCH, steps=steps, columns=["frame"])]

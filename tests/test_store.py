@@ -81,7 +81,7 @@ def test_samples_pass_through_many_shards_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr("skelbridge.store.writer.MAX_ROWS", 100)
     one, two = block(350, seed=1), block(77, seed=2)
     store = open_store(write(tmp_path / "a.h5", [one, two]))
-    assert [len(piece) for piece in store.shards] == [100, 100, 100, 50, 77]
+    assert [len(piece) for piece in store.pieces] == [100, 100, 100, 50, 77]
     whole = Samples.joined([one, two])
     assert_same(store[:], whole, "train")
     assert_same(store[95:305:3], whole[95:305:3], "train")
@@ -97,7 +97,7 @@ def test_samples_pass_through_many_shards_in_order(tmp_path, monkeypatch):
 def test_shards_are_bounded_by_bytes_too(tmp_path, monkeypatch):
     monkeypatch.setattr("skelbridge.store.writer.MAX_BYTES", 100_000)
     store = open_store(write(tmp_path / "a.h5", [block(2000)]))
-    sizes = [sum(place.nbytes for place in columns(piece)) for piece in store.shards]
+    sizes = [sum(place.nbytes for place in columns(piece)) for piece in store.pieces]
     assert len(sizes) > 5
     assert max(sizes) < 110_000
     assert_same(store[:], block(2000), "train")
@@ -135,7 +135,7 @@ def test_one_sample_is_a_model_with_everything(tmp_path):
 def test_the_files_are_plain_hdf5_that_others_can_read(tmp_path):
     samples = block(50)
     store = open_store(write(tmp_path / "a.h5", [samples]))
-    with h5py.File(store.shards[0].file.path) as file:
+    with h5py.File(store.pieces[0].file.path) as file:
         np.testing.assert_array_equal(file["points"][:], samples.points)
         codes, words = file["text/image"][:], file["words/image"][:]
         assert [words[code].decode() for code in codes] == samples.text["image"].tolist()
@@ -188,7 +188,7 @@ def test_rows_that_cleaning_leaves_out(tmp_path):
     path = write(tmp_path / "a.h5", [block(50), block(30, seed=1)])
     before = open_store(path)
     mask = np.arange(30) >= 20
-    set_dropped(path, {"no joints": [3, 4, 55], "too long": {before.shards[1].key: mask}}, {"least": 4})
+    set_dropped(path, {"no joints": [3, 4, 55], "too long": {before.pieces[1].key: mask}}, {"least": 4})
     store = open_store(path)
     assert len(store) == 80 - 3 - 10
     assert store.reasons() == {"no joints": 3, "too long": 10}
@@ -206,7 +206,7 @@ def test_rows_that_cleaning_leaves_out(tmp_path):
     set_dropped(path, {})
     assert len(open_store(path)) == 85
     with pytest.raises(InputError, match="shape"):
-        set_dropped(path, {"x": {before.shards[0].key: mask}})
+        set_dropped(path, {"x": {before.pieces[0].key: mask}})
     with pytest.raises(InputError, match="no such shard"):
         set_dropped(path, {"x": {"strange.h5": mask}})
 
@@ -291,7 +291,7 @@ def test_many_shards_need_few_file_handles(tmp_path, monkeypatch):
     monkeypatch.setattr("skelbridge.store.writer.MAX_ROWS", 2)
     monkeypatch.setattr("skelbridge.store.shard.MAX_OPEN", 5)
     store = open_store(write(tmp_path / "a.h5", [block(80)]))
-    assert len(store.shards) == 40
+    assert len(store.pieces) == 40
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     for row in np.random.default_rng(0).integers(80, size=200):
         assert store[int(row)].frame == row

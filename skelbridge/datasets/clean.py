@@ -22,7 +22,7 @@ from skelbridge.datasets.facing import limb_bones
 from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
 from skelbridge.store import Samples, Store, Visibility, open_store, set_dropped
-from skelbridge.store.reader import Piece
+from skelbridge.store.reader import Piece, one_by_one
 
 Floats = NDArray[np.floating]
 #: The strain of samples (N,); NaN where the rule has nothing to go by.
@@ -70,7 +70,7 @@ def clean(path: str | Path, rules: Rules = Rules()) -> dict[str, int]:
     store = open_store(path, dropped=True)
     usual = usual_lengths(store)
     masks: dict[str, dict[str, NDArray[np.bool_]]] = {}
-    for piece in store.pieces:
+    for piece in one_by_one(store.pieces):
         for name, strain in strains(piece, rules, usual).items():
             if (strain > 1).any():
                 masks.setdefault(name, {})[piece.key] = strain > 1
@@ -101,7 +101,7 @@ def usual_lengths(store: Store) -> dict[tuple[str, str], Bones]:
     for key, pieces in groups.items():
         card, lengths = pieces[0].card, []
         every = max(1, sum(map(len, pieces)) // _POSES)
-        for piece in pieces:
+        for piece in one_by_one(pieces):
             samples = piece.samples(slice(0, len(piece), every))
             if samples.points is not None:
                 lengths.append(bone_lengths(samples.points, card.edge_index))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from skelbridge.store.reader import Piece, Store
+from skelbridge.store.reader import Piece, Store, one_by_one
 
 #: Limits of the bins that the longer sides of boxes are counted in, pixels.
 BOX_SIDES: tuple[float, ...] = (0, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, np.inf)
@@ -72,7 +72,7 @@ def _contents(card: str, pieces: list[Piece]) -> Contents:
     present = np.zeros(len(pieces[0].card))
     words: dict[str, set[str]] = {"subject": set(), "sequence": set()}
     stride = max(1, sum(map(len, pieces)) // DIVERSITY_SAMPLES)
-    for piece in pieces:
+    for piece in one_by_one(pieces):
         made.samples[piece.shard.split] += len(piece)
         made.bytes += piece.shard.bytes
         made.packed += piece.shard.pictures

@@ -129,7 +129,7 @@ class Dropped:
 
 @dataclass(frozen=True, eq=False)
 class IndexFile:
-    """An index with the rows that are left out, by the key of their shard (`Store.shards`)."""
+    """An index with the rows that are left out, by the key of their shard (`Store.pieces`)."""
 
     index: Index
     dropped: Mapping[str, Dropped] = field(default_factory=dict)

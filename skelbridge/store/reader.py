@@ -18,7 +18,7 @@ from skelbridge.skeletons import Skeleton
 from skelbridge.store.index import Shard
 from skelbridge.store.samples import Samples
 from skelbridge.store.schema import WORDS, Sample
-from skelbridge.store.shard import File, Mapped, opened
+from skelbridge.store.shard import File, Mapped, opened, released
 
 if TYPE_CHECKING:
     from skelbridge.store.batch import Pictures
@@ -130,11 +130,6 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store {self.path.name}: {len(self):,} samples of {', '.join(self.datasets) or 'no dataset'}>"
 
-    @property
-    def shards(self) -> tuple[Piece, ...]:
-        """The shards that it shows rows of."""
-        return self.pieces
-
     @cached_property
     def datasets(self) -> tuple[str, ...]:
         """The datasets that it shows samples of."""
@@ -186,7 +181,7 @@ class Store:
 
     def blocks(self, rows: int = 4096) -> Iterator[Samples]:
         """All samples, up to `rows` at a time; each block is of one shard, so of one dataset, split and skeleton."""
-        for piece in self.pieces:
+        for piece in one_by_one(self.pieces):
             for start in range(0, len(piece), rows):
                 yield piece.samples(slice(start, min(start + rows, len(piece))))
 
@@ -326,6 +321,13 @@ class Store:
             **numbers,
             **{name: column[0] for name, column in one.text.items()},
         )  # fmt: skip
+
+
+def one_by_one(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Shards in order; each is let go of when the next is asked for, so that memory does not grow with what is read."""
+    for piece in pieces:
+        yield piece
+        released(piece.file)
 
 
 def _alike(blocks: list[Samples]) -> list[Samples]:

@@ -207,6 +207,10 @@ class _Cache:
                 self._files.popitem(last=False)
         return found
 
+    def drop(self, file: File) -> None:
+        with self._lock:
+            self._files.pop(file, None)
+
     def renew(self) -> None:
         """After a fork, where another thread may have held the lock."""
         self._lock = threading.Lock()
@@ -220,3 +224,8 @@ if hasattr(os, "register_at_fork"):
 def opened(file: File) -> Mapped:
     """A shard in memory; FileFormatError where it is not what its index says."""
     return _CACHE.get(file)
+
+
+def released(file: File) -> None:
+    """Let go of a shard that was read through: pages of mapped files count as memory of this process."""
+    _CACHE.drop(file)
