@@ -102,6 +102,9 @@ class Skeleton(BaseModel):
     def __str__(self) -> str:
         return f"{self.id}:{self.side}" if self.side else self.id
 
+    def __repr__(self) -> str:  # the whole card would fill pages
+        return f"<Skeleton {self}: {len(self)} joints>"
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Joint names in native order."""

@@ -20,6 +20,7 @@ from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter, open_st
 from skelbridge.store import index as index_module
 from skelbridge.store.samples import TEXT, Words
 from skelbridge.store.schema import CAMERAS, NUMBERS, Sample, field_table
+from skelbridge.synthetic.scene import ring, virtual_scene
 
 FLOATS = some.floats(width=32, allow_nan=True)
 WORD = some.text(some.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
@@ -324,3 +325,20 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path, monkeypatch):
     with pytest.raises(FileFormatError, match=r"newer skelbridge.*up to 2, got 3"):
         open_store(path)
     assert index_module.SCHEMA == 2
+
+
+def test_a_sample_tells_its_world_and_its_reader_in_a_line(tmp_path):
+    world = virtual_scene(1, 4).joints("h36m_17")[:, 0]
+    camera = ring(1, focal=500.0, size=(640, 480))[0]
+    samples = Samples.of("h36m_17", world=world, camera=camera, image="a.mp4", video_frame=np.arange(4), split="train")
+    with (
+        StoreWriter(tmp_path / "a.h5", dataset="d", skeleton="h36m_17", about={"reader": 7}) as writer,
+        JobWriter(tmp_path / "a.h5", "job", "d", "train", "h36m_17") as job,
+    ):
+        job.add(samples)
+        writer.commit(job.finish(["all"]))
+    sample = open_store(tmp_path / "a.h5")[2]
+    np.testing.assert_allclose(sample.world, world[2], atol=1e-3)
+    assert sample.reader == 7
+    assert repr(sample) == "<Sample 2: d, h36m_17, train, a.mp4, frame 2, person 0>"
+    assert repr(sample.skeleton) == "<Skeleton h36m_17: 17 joints>"

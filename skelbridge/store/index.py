@@ -86,6 +86,12 @@ class Index(_Model):
         return [shard for job in self.jobs for shard in job.shards]
 
     @property
+    def reader(self) -> int:
+        """The version of the reader that read the dataset; 0 where it was not said."""
+        version = self.about.get("reader", 0)
+        return version if isinstance(version, int) else 0
+
+    @property
     def content(self) -> str:
         """A digest over shards and members: the same as long as the samples are."""
         names = [shard.digest for shard in self.shards] + [member.content for member in self.members or ()]

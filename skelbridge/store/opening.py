@@ -27,7 +27,7 @@ def open_store(path: str | Path, *, dropped: bool = False) -> Store:
     reasons: Counter[str] = Counter()
     pieces = []
     for leaf in leaves(path, file):
-        piece = Piece(leaf.key, File(leaf.path, leaf.shard), leaf.card, leaf.root)
+        piece = Piece(leaf.key, File(leaf.path, leaf.shard), leaf.card, leaf.root, leaf.reader)
         out = np.zeros(leaf.shard.rows, bool)
         for names, each in leaf.dropped:
             codes = np.where(out, -1, each.by_row(leaf.shard.rows))  # a row that is out already has its reason
@@ -47,6 +47,7 @@ class Leaf:
     shard: Shard
     card: Skeleton
     root: str
+    reader: int
     dropped: tuple[tuple[tuple[str, ...], Dropped], ...]
 
 
@@ -55,7 +56,9 @@ def leaves(path: Path, file: IndexFile) -> Iterator[Leaf]:
     reasons = file.index.cleaning.reasons if file.index.cleaning else ()
     if file.index.members is None:
         card, folder = file.index.card(), shards_folder(path)
-        found = (Leaf(s.name, folder / s.name, s, card, file.index.root, ()) for s in file.index.shards)
+        found = (
+            Leaf(s.name, folder / s.name, s, card, file.index.root, file.index.reader, ()) for s in file.index.shards
+        )
     else:
         found = (
             replace(leaf, key=f"{number}/{leaf.key}")

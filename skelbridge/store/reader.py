@@ -35,14 +35,15 @@ _OF_SHARDS = ("dataset", "split", "skeleton")
 class Piece:
     """The part of one shard that a store shows.
 
-    key: names the shard in the store. card: its skeleton. root: the dataset's folder. kept: a bit for each row of the
-    shard, set for those shown; None where all are.
+    key: names the shard in the store. card: its skeleton. root: the dataset's folder. reader: its reader's version.
+    kept: a bit for each row of the shard, set for those shown; None where all are.
     """
 
     key: str
     file: File
     card: Skeleton
     root: str
+    reader: int = 0
     kept: NDArray[np.uint8] | None = None
 
     @property
@@ -317,7 +318,7 @@ class Store:
             points=None if one.points is None else one.points[0],
             points2d=None if one.points2d is None else one.points2d[0],
             camera=one.cameras[one.camera[0]] if one.camera[0] >= 0 else None, world_known=bool(one.world_known[0]),
-            mask=one.masks[0], picture=one.pictures[0],
+            mask=one.masks[0], picture=one.pictures[0], reader=piece.reader,
             **numbers,
             **{name: column[0] for name, column in one.text.items()},
         )  # fmt: skip

@@ -101,6 +101,22 @@ class Sample(BaseModel):
     image: str = _said("text", "", TEXT["image"])
     transform: str = _said("text", "", TEXT["transform"])
     native: str = _said("text", "", TEXT["native"])
+    reader: int = _said("number", "", "version of the dataset's reader that read it; 0 where it was not said")
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:  # pictures and cards would fill pages
+        place = self.image or self.native
+        place += f", frame {self.video_frame}" if self.video_frame >= 0 else ""
+        return f"<Sample {self.row}: {self.dataset}, {self.skeleton}, {self.split}, {place}, person {self.person}>"
+
+    @property
+    def world(self) -> NDArray[np.float64] | None:
+        """The joints in the dataset's world, (J, 3) mm; None where the camera's place in it is not known."""
+        if self.points is None or self.camera is None or not self.world_known:
+            return None
+        return self.camera.to_world(self.points)
 
 
 def field_table() -> list[str]:
@@ -110,4 +126,9 @@ def field_table() -> list[str]:
         said = info.json_schema_extra
         assert isinstance(said, dict)
         lines.append(f"| `{name}` | {said['shape']} | {said['unit']} | {info.description} |")
+        if name == "points":
+            world = (
+                "the joints in the dataset's world: `points` taken there by the camera; None where its place is unknown"
+            )
+            lines.append(f"| `world` | (J, 3) float64 | mm | {world} |")
     return lines
