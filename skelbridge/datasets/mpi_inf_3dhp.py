@@ -12,7 +12,7 @@ import numpy as np
 from skelbridge.camera import Camera
 from skelbridge.datasets import _tdhp
 from skelbridge.datasets._native import Floats, blocks, fitted_pinhole, known_rows, mat, placed
-from skelbridge.datasets._parse import array, camera
+from skelbridge.datasets._parse import array, camera, video_length
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.errors import InputError
 from skelbridge.io.files import damaged
@@ -94,12 +94,20 @@ class MpiInf3dhp(Reader):
         deep = _tdhp.rows_by_view(self.tree, path, self._variable(), 3)
         flat = _tdhp.rows_by_view(self.tree, path, "annot2", 2)
         wanted = self._chosen_views()
+        filmed = {view for view in deep if self.tree.exists(self._video(folder, view))}
         for view in deep:
-            if wanted is None or view in wanted:
-                if view not in lenses or len(flat.get(view, ())) != len(deep[view]):
-                    expected = f"camera {view} calibrated, with as many rows of annot2 as of annot3"
-                    raise damaged(self.tree.root / path, "", expected=expected)
-                yield from self._view(folder, view, deep[view], flat[view], *lenses[view])
+            if wanted is not None and view not in wanted:
+                continue
+            if filmed and view not in filmed:
+                self.notes.drop("cameras without a video where others have one", len(deep[view]))
+                continue
+            if view not in lenses or len(flat.get(view, ())) != len(deep[view]):
+                expected = f"camera {view} calibrated, with as many rows of annot2 as of annot3"
+                raise damaged(self.tree.root / path, "", expected=expected)
+            yield from self._view(folder, view, deep[view], flat[view], *lenses[view])
+
+    def _video(self, folder: str, view: int) -> str:
+        return f"{folder}/imageSequence/video_{view}.avi"
 
     def _variable(self) -> str:
         return "annot3" if self.settings["pose"] == "metric" else "univ_annot3"
@@ -107,11 +115,11 @@ class MpiInf3dhp(Reader):
     def _view(
         self, folder: str, view: int, deep: Floats, flat: Floats, lens: Camera, size: tuple[int, int]
     ) -> Iterator[Samples]:
-        count = _tdhp.frame_count(folder, view, len(deep))
-        if count < len(deep):
-            self.notes.drop("rows beyond the end of the video", len(deep) - count)
+        video = self._video(folder, view)
+        length = video_length(self.tree, video)
+        count = _tdhp.frame_count(folder, view, len(deep) if length is None else min(length, len(deep)))
+        self.notes.drop("rows beyond the end of the video", len(deep) - count)
         deep, flat = (_tdhp.with_sides(points[:count], folder) for points in (deep, flat))
-        video = f"{folder}/imageSequence/video_{view}.avi"
         rows = known_rows(deep, self.notes)
         if exchanged := _tdhp.swapped(folder, rows):
             self.notes.repair(_tdhp.SIDES, exchanged)
@@ -129,7 +137,7 @@ class MpiInf3dhp(Reader):
                 subject=folder.split("/")[0],
                 sequence=folder,
                 view=str(view),
-                image=video if self.tree.exists(video) else "",
+                image="" if length is None else video,
                 native=f"{folder}/annot.mat",
             )
 

@@ -30,8 +30,11 @@ SIZE = (2048, 2048)
 #: The 17 joints of the test files among the 28.
 TEST_JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
 
-#: Rows of S4/Seq2 in which left and right are exchanged, as long as the copy is.
-_EXCHANGED = range(3759, 3762)
+#: Rows of S4/Seq2 in which left and right are exchanged, as long as the copy is; and its cameras with a video.
+_EXCHANGED, _FILMED = range(3759, 3762), (0, 8)
+
+#: A recording's camera whose video ends before the annotations, by a frame.
+_SHORT = (1, 1, 2)
 
 #: Test sequences: rows, pictures, and which rows are valid.
 _TESTS = {
@@ -51,9 +54,9 @@ _CALIBRATIONS = {
 def write(out: Path) -> list[Truth]:
     """Write the copy; returns what reading it must give."""
     truths: list[Truth] = []
-    for subject, sequence, frames, fps in ((1, 1, 4, 25), (3, 2, 2, 50)):
+    for subject, sequence, frames, filmed in ((1, 1, 3, True), (3, 2, 2, False)):
         scene = virtual_scene(frames=frames, seed=300 + subject)
-        truths += _recording(out, subject, sequence, scene, fps)
+        truths += _recording(out, subject, sequence, scene, filmed)
     truths += _long_recording(out)
     for number in _TESTS:
         truths += _test(out / "mpi_inf_3dhp_test_set", number)
@@ -120,20 +123,22 @@ def universal(points: Floats) -> Floats:
     return pelvis + 0.91 * (points - pelvis)
 
 
-def _recording(out: Path, subject: int, sequence: int, scene: Scene, fps: int) -> list[Truth]:
-    """A short training sequence with its fourteen videos."""
+def _recording(out: Path, subject: int, sequence: int, scene: Scene, filmed: bool) -> list[Truth]:
+    """A short training sequence, with its fourteen videos or as annotations alone."""
     folder, world = out / f"S{subject}" / f"Seq{sequence}", joints(scene)[:, 0]
     seen, image = write_annotations(folder, world)
     truths = []
     for number, camera in enumerate(cameras()):
-        pictures = [coarse(camera, scene, frame, SIZE, 4) for frame in range(scene.frames)]
-        write_video(folder / "imageSequence" / f"video_{number}.avi", pictures, fps)
-        truths += _truths(subject, sequence, number, world, seen[number], image[number])
+        frames = scene.frames - ((subject, sequence, number) == _SHORT)
+        video = folder / "imageSequence" / f"video_{number}.avi"
+        if filmed:
+            write_video(video, [coarse(camera, scene, frame, SIZE, 4) for frame in range(frames)], 25)
+        shown = video.relative_to(out).as_posix() if filmed else ""
+        truths += _truths(shown, world[:frames], seen[number], image[number])
     return truths
 
 
-def _truths(subject: int, sequence: int, camera: int, world: Floats, seen: Floats, image: Floats) -> list[Truth]:
-    video = f"S{subject}/Seq{sequence}/imageSequence/video_{camera}.avi"
+def _truths(video: str, world: Floats, seen: Floats, image: Floats) -> list[Truth]:
     return [
         Truth(FORMAT, "train", video, frame, points=seen[frame], points2d=image[frame], world=world[frame])
         for frame in range(len(world))
@@ -141,20 +146,19 @@ def _truths(subject: int, sequence: int, camera: int, world: Floats, seen: Float
 
 
 def _long_recording(out: Path) -> list[Truth]:
-    """S4/Seq2 up to where left and right are exchanged: somebody who stands still."""
+    """S4/Seq2 up to where left and right are exchanged: somebody who stands still, videos of some of the cameras."""
     scene = virtual_scene(frames=1, seed=342)
     world = np.repeat(joints(scene)[:, 0], _EXCHANGED.stop, axis=0)
     wrong = world.copy()
     wrong[_EXCHANGED.start :] = wrong[_EXCHANGED.start :, skeleton(FORMAT).mirror_index]
     folder = out / "S4" / "Seq2"
     write_annotations(folder, wrong)
-    truths = []
-    for number, camera in enumerate(cameras()):
-        _write_still(
-            folder / "imageSequence" / f"video_{number}.avi", coarse(camera, scene, 0, SIZE, 4), _EXCHANGED.stop
-        )
+    truths, views = [], cameras()
+    for number in _FILMED:
+        camera, video = views[number], folder / "imageSequence" / f"video_{number}.avi"
+        _write_still(video, coarse(camera, scene, 0, SIZE, 4), _EXCHANGED.stop)
         seen = camera.to_camera(world)
-        truths += _truths(4, 2, number, world, seen, camera.project_seen(seen))
+        truths += _truths(video.relative_to(out).as_posix(), world, seen, camera.project_seen(seen))
     return truths
 
 
