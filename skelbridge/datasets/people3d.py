@@ -42,9 +42,10 @@ class People3d(Reader):
     }
 
     def parts(self) -> list[Part]:
-        self.tree.require("skeleton/*/*/camera*/*.txt", "the skeletons of 3DPeople")
-        found = []
-        for folder in self.tree.folders("skeleton/*/*"):
+        found, clips = [], self.tree.folders("skeleton/*/*")
+        if not clips:
+            self.tree.require("skeleton/*/*/camera*/*.txt", "the skeletons of 3DPeople")
+        for folder in clips:
             _, subject, action = folder.split("/")
             number = re.fullmatch(r"(?:wo)?man([0-9]+)", subject)
             if number is None:

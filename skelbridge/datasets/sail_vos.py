@@ -36,9 +36,12 @@ _BLOCK = 200
 
 _FEWEST_JOINTS, _MOST_OCCLUDED = 6, 0.75
 
+#: How far joints may lie from their mean, root mean square in mm; else they are nobody's.
+_SPREAD = (100.0, 3000.0)
+
 
 class SailVos(Reader):
-    """A part is a scene. Left out: people more than three quarters occluded, with few joints, or without a camera."""
+    """A part is a scene. Left out: people mostly occluded, with few or scattered joints, or without a camera."""
 
     id = "sail_vos"
     skeletons = ("sail_vos_26",)
@@ -77,6 +80,9 @@ class SailVos(Reader):
             world = 1000 * self._joints(bones)
             if np.isfinite(world).all(axis=1).sum() < _FEWEST_JOINTS:
                 self.notes.drop("people with five or fewer joints")
+                continue
+            if not _SPREAD[0] <= _spread(world) <= _SPREAD[1]:
+                self.notes.drop("people whose joints lie too near or too far from each other")
                 continue
             mask = None if visible is None else visible == person
             if self._hidden(path, mask) > float(self.settings["occluded"]):
@@ -158,3 +164,9 @@ class SailVos(Reader):
         known = (bones != 0).any(axis=1) & (image >= 0).all(axis=1) & (image < SIZE).all(axis=1)
         found = resected(1000 * bones[known], image[known], _CENTRE)
         return found[0] if found and found[1] <= _FITTING else None
+
+
+def _spread(joints: Floats) -> float:
+    """The root mean square distance of the known joints (J, 3) from their mean."""
+    known = joints[np.isfinite(joints).all(axis=1)]
+    return float(np.sqrt(((known - known.mean(axis=0)) ** 2).sum(axis=1).mean()))

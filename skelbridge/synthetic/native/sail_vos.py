@@ -59,6 +59,9 @@ def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, fra
         joints, bones = _bones(scene.joints(FORMAT)[frame, person], person)
         if (split, person, frame) == ("train", 2, 0):
             joints, bones = _few(joints, bones)
+        scattered = (split, person, frame) == ("train", 0, 1)
+        if scattered:
+            bones = np.where(bones == 0, 0, bones + 8 * (bones - np.mean(bones[(bones != 0).any(axis=1)], axis=0)))
         image = camera.project(np.where(bones == 0, np.nan, bones) * 1000)
         off = ~(((image >= 0) & (image < SIZE)).all(axis=1))
         image[off] = [-1280, -800]
@@ -67,7 +70,7 @@ def _frame(out: Path, split: str, folder: str, scene: Scene, camera: Camera, fra
         write_text(stem.with_name(f"{stem.name}_2d.txt"), _table(image))
         write_image(stem.with_suffix(".png"), amodal)
         enough = np.isfinite(joints).all(axis=1).sum() > 5
-        if enough and modal.sum() >= 0.25 * amodal.sum():
+        if enough and not scattered and modal.sum() >= 0.25 * amodal.sum():
             points = camera.to_camera(joints)
             projected, box = camera.project(joints), _box(modal)
             truths.append(
