@@ -109,6 +109,23 @@ def test_joints_that_fit_the_video_at_no_rate_stop_the_reading_unless_the_rate_i
     assert sorted(set(samples.frame[mine].tolist())) == [0, 1]
 
 
+def test_the_rate_holds_for_a_camera_whose_video_is_missing(copy: Copy) -> None:
+    root = copy("fit3d")
+    before, _ = read("fit3d", root)
+    for video in sorted(root.glob("train/*/videos/*"))[::2]:
+        shutil.rmtree(video)
+    after, reader = read("fit3d", root)
+    assert not reader.notes.remarks
+    seen = [{*zip(s.text["image"].tolist(), s.frame.tolist(), strict=True)} for s in (before, after)]
+    assert seen[0] <= seen[1]
+    assert max(after.frame) == max(before.frame)
+
+
+def test_a_rate_that_there_is_not_is_refused(copy: Copy) -> None:
+    with pytest.raises(InputError, match="0, 1 or 4"):
+        read("fit3d", copy("fit3d"), joints_per_frame="-1")
+
+
 def test_without_videos_joints_are_at_the_videos_rate(copy: Copy) -> None:
     root = copy("human_sc3d")
     shutil.rmtree(root / "train" / sorted(p.name for p in (root / "train").iterdir())[0] / "videos")

@@ -13,6 +13,7 @@ from skelbridge.camera import Camera
 from skelbridge.datasets._native import pinhole
 from skelbridge.datasets._parse import array, camera, load, video_length
 from skelbridge.datasets.reader import Choice, Part, Reader
+from skelbridge.errors import InputError
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
 from skelbridge.store.samples import Samples
@@ -60,12 +61,14 @@ class Imar(Reader):
         subject, action = part.args
         path = f"train/{subject}/joints3d_25/{action}.json"
         people = self._joints(self.tree.root / path, load(self.tree, path))
-        views = self.tree.require(f"train/{subject}/camera_parameters/*/{_literal(action)}.json", "its cameras")
-        for file in views:
-            view = file.split("/")[-2]
-            video = f"train/{subject}/videos/{view}/{action}.mp4"
-            stride, count = self._rate(video, people.shape[1])
-            shown = people[:, ::stride][:, :count]
+        files = self.tree.require(f"train/{subject}/camera_parameters/*/{_literal(action)}.json", "its cameras")
+        videos = {file: f"train/{subject}/videos/{file.split('/')[-2]}/{action}.mp4" for file in files}
+        lengths = {video: video_length(self.tree, video) for video in videos.values()}
+        stride = self._rate({video: count for video, count in lengths.items() if count is not None}, people.shape[1])
+        joints = people[:, ::stride]
+        for file, video in videos.items():
+            shown = joints[:, : lengths[video]]
+            self.notes.drop("joints beyond the end of the video", joints.shape[1] - shown.shape[1])
             owner, frame = np.nonzero(np.isfinite(shown).all(axis=-1).any(axis=-1))
             if len(frame):
                 yield Samples.of(
@@ -81,7 +84,7 @@ class Imar(Reader):
                     subject=[f"{subject}-{n}" for n in owner] if self.pairs else subject,
                     sequence=f"{subject}/{action}",
                     activity=re.sub(r"[ _]*[0-9]+$", "", action),
-                    view=view,
+                    view=file.split("/")[-2],
                     native=path,
                 )
 
@@ -92,22 +95,22 @@ class Imar(Reader):
             return 1000 * array(path, "joints3d_25", listed, (None, None, 25, 3), missing=True)
         return 1000 * array(path, "joints3d_25", listed, (None, 25, 3), missing=True)[None]
 
-    def _rate(self, video: str, rows: int) -> tuple[int, int]:
-        """How many rows there are for a video frame, and how many frames have both."""
-        chosen, frames = int(self.settings["joints_per_frame"]), video_length(self.tree, video)
-        if frames is None:
-            if not chosen:
-                self.notes.remark("Videos are missing: the joints are taken to be at the videos' rate, 50 Hz.")
-            return chosen or 1, rows
-        fitting = [rate for rate in RATES if abs(rows / max(frames, 1) / rate - 1) < 0.2]
-        if not chosen and not fitting:
-            expected = "as many joint rows as video frames, or four times as many"
-            raise damaged(self.tree.root / video, "", expected=expected, got=f"{rows} rows, {frames} frames")
-        rate = chosen or fitting[0]
-        beyond = -(-rows // rate) - frames
-        if beyond > 0:
-            self.notes.drop("joints beyond the end of the video", beyond)
-        return rate, frames
+    def _rate(self, lengths: dict[str, int], rows: int) -> int:
+        """How many rows there are for a video frame, by the lengths of the videos that are there."""
+        chosen = int(self.settings["joints_per_frame"])
+        if chosen not in (0, *RATES):
+            raise InputError("the setting joints_per_frame", expected="0, 1 or 4", got=chosen)
+        if chosen:
+            return chosen
+        if not lengths:
+            self.notes.remark("Videos are missing: the joints are taken to be at the videos' rate, 50 Hz.")
+            return 1
+        video, frames = max(lengths.items(), key=lambda known: known[1])
+        for rate in RATES:
+            if abs(rows / max(frames, 1) / rate - 1) < 0.2:
+                return rate
+        expected = "as many joint rows as video frames, or four times as many"
+        raise damaged(self.tree.root / video, "", expected=expected, got=f"{rows} rows, {frames} frames")
 
     def _camera(self, name: str) -> Camera:
         """The camera with its lens; T in the files is where it stands, in metres."""
