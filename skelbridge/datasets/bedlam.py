@@ -27,7 +27,7 @@ TRAIN_SHARE = 0.8
 
 VARIABLES = ("imgname", "pose_world", "shape", "trans_world", "cam_int", "cam_ext", "gender", "sub")
 
-#: Shapes of 11 numbers are of the neutral model, shapes of 10 of the person's gender.
+#: Shapes of SMPL-X of 11 numbers are of the neutral model, shapes of 10 of the person's gender.
 NEUTRAL_SHAPE = 11
 
 
@@ -93,11 +93,11 @@ class Bedlam(Reader):
 
     def _joints(self, path: str, rows: _Rows, kept: NDArray[np.intp]) -> NDArray[np.float64]:
         """The joints of some rows in their cameras, (N, J, 3) metres."""
+        family: Family = "smpl" if self.skeleton.id == "smpl_24" else "smplx"
         genders = ["neutral"] * len(kept)
-        if rows.shape.shape[1] != NEUTRAL_SHAPE:
+        if family == "smplx" and rows.shape.shape[1] != NEUTRAL_SHAPE:
             genders = [smpl_gender(rows.genders[row], self.tree.root / path, f"gender {row}") for row in kept]
         found = np.empty((len(kept), len(self.skeleton), 3))
-        family: Family = "smpl" if self.skeleton.id == "smpl_24" else "smplx"
         for gender in set(genders):
             these = np.array([one == gender for one in genders])
             model = BodyModel.load(self.models, family, gender, self.id)

@@ -17,7 +17,6 @@ from skelbridge.datasets._smpl import BodyModel, smpl_gender
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
-from skelbridge.io.tree import MissingFileError
 from skelbridge.store.samples import Samples
 
 LENS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
@@ -122,8 +121,6 @@ class Behave(Reader):
         names = ("fx", "fy", "cx", "cy", *LENS, "width", "height")
         inner = array(file, "color", [entry(file, "color", said, name, (int, float)) for name in names], (14,))
         path = f"calibs/{date}/config/{view}/config.json"
-        if not self.tree.exists(path):
-            raise MissingFileError(str(self.tree.root / path), expected="the place of a camera")
         file, content = self.tree.root / path, load(self.tree, path)
         turn = array(file, "rotation", entry(file, "the file", content, "rotation"), (9,)).reshape(3, 3)
         at = 1000 * array(file, "translation", entry(file, "the file", content, "translation"), (3,))

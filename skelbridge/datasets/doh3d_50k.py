@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
-from skelbridge.datasets._parse import array, camera, load
+from skelbridge.datasets._parse import array, camera
 from skelbridge.datasets._pictures import size_of
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.errors import InputError
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
+from skelbridge.io.json_stream import members
 from skelbridge.store.samples import Samples
 
 FOLDERS = {"train": "trainset", "test": "testset"}
@@ -48,29 +50,29 @@ class Doh3d50k(Reader):
 
     def read(self, part: Part) -> Iterator[Samples]:
         (path,) = part.args
-        content = load(self.tree, path)
-        if not isinstance(content, dict):
-            raise damaged(self.tree.root / path, "", expected="pictures by their ids", got=type(content).__name__)
-        names = sorted(content)
-        for start in range(0, len(names), BLOCK):
-            people = [self._person(path, name, content[name]) for name in names[start : start + BLOCK]]
-            points, flat, lenses, boxes = zip(*people, strict=True)
-            images = [f"{FOLDERS[part.split]}/images/{name}.jpg" for name in names[start : start + BLOCK]]
-            yield Samples.of(
-                self.skeleton,
-                points=np.stack(points),
-                points2d=np.stack(flat),
-                camera=lenses,
-                world_known=True,
-                box=np.stack(boxes),
-                frame=[
-                    int(name) if name.isdecimal() and len(name) < 10 else 0 for name in names[start : start + BLOCK]
-                ],
-                image=images,
-                image_size=[size_of(self.tree, image) for image in images],
-                split=part.split,
-                native=path,
-            )
+        with self.tree.open(path) as stream:
+            entries = members(stream, self.tree.root / path)
+            while block := list(islice(entries, BLOCK)):
+                yield self._samples(part, path, block)
+
+    def _samples(self, part: Part, path: str, entries: list[tuple[str | int, Any]]) -> Samples:
+        """The people of some pictures, by the pictures' names."""
+        names = [str(name) for name, _ in entries]
+        points, flat, lenses, boxes = zip(*(self._person(path, str(name), said) for name, said in entries), strict=True)
+        images = [f"{FOLDERS[part.split]}/images/{name}.jpg" for name in names]
+        return Samples.of(
+            self.skeleton,
+            points=np.stack(points),
+            points2d=np.stack(flat),
+            camera=lenses,
+            world_known=True,
+            box=np.stack(boxes),
+            frame=[int(name) if name.isdecimal() and len(name) < 10 else 0 for name in names],
+            image=images,
+            image_size=[size_of(self.tree, image) for image in images],
+            split=part.split,
+            native=path,
+        )
 
     def _person(self, path: str, name: str, said: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], Camera, Any]:
         """Joints in mm and in the picture, camera and box of a picture's person."""

@@ -113,7 +113,7 @@ def _row(
         "gt_path_smplx": [f"smplx_gt/trainset/body_{person}_0_0.obj" for person in range(len(people))],
         "gt_joints_2d": [camera.project_seen(points).astype(np.float32) for points in joints],
         "gt_joints_3d": [(points / 1000).astype(np.float32) for points in joints],
-        "gt_verts": [np.zeros((0, 3), np.float32) for _ in joints],
+        "gt_verts": [np.zeros((6890 if len(points) < 127 else 10475, 3), np.float32) for points in joints],
     }
 
 

@@ -47,6 +47,7 @@ def _sequence(out: Path, number: int) -> list[Truth]:
     cameras = _kinects(date)
     scene = _in_world(virtual_scene(frames=len(seconds), seed=400 + number, step=3), date)
     world, person = scene.joints("body_25")[:, 0], act("smplh", gender, scene)
+    world[-1, 20] = np.nan  # a toe that was not triangulated
     folder = out / "sequences" / name
     info = {"config": f"../../calibs/{date}/config", "intrinsic": "../../calibs/intrinsics", "cat": name.split("_")[2],
             "gender": gender, "empty": None, "kinects": list(kinects), "beta": None}  # fmt: skip
@@ -56,6 +57,7 @@ def _sequence(out: Path, number: int) -> list[Truth]:
         place = folder / f"t{second:04d}.000"
         if second not in jointless:
             joints = np.column_stack([world[frame] / 1000, np.full(25, 0.8)])
+            joints[np.isnan(world[frame, :, 0])] = 0
             write_json(place / "person" / "person_J3d.json", {"body_joints3d": joints.ravel()})
         if second not in unfitted:
             fit = {"pose": person.pose[frame].ravel(), "betas": person.betas, "trans": person.translation[frame]}
@@ -66,7 +68,7 @@ def _sequence(out: Path, number: int) -> list[Truth]:
             write_image(image, coarse(camera, scene, frame, SIZE, 8), 70)
             _mask(place / f"k{kinect}.person_mask.{'png' if number else 'jpg'}", camera, scene, frame)
             pixels = camera.project(world[frame])
-            found = np.column_stack([pixels, np.full(25, 0.7)])
+            found = np.nan_to_num(np.column_stack([pixels, np.full(25, 0.7)]))
             found[22] = 0  # the detector did not see a toe
             write_json(place / f"k{kinect}.color.json", {"body_joints": found.ravel()})
             if second not in unfitted | jointless:

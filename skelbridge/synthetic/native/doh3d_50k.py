@@ -14,8 +14,8 @@ from skelbridge.synthetic.native._smpl import act
 from skelbridge.synthetic.scene import Scene, draw, ring, virtual_scene
 from skelbridge.synthetic.truth import Truth
 
-#: Units of the calibration in a metre.
-UNIT = 7.0
+#: Units of the calibration in a metre of the fitted body, which is not the same for all.
+UNITS = (7.0, 6.83, 7.21)
 #: Folder, pictures: size, view.
 _SETS = (
     ("trainset", (((800, 600), 0), ((600, 800), 2), ((800, 600), 3))),
@@ -38,20 +38,20 @@ def write(out: Path) -> list[Truth]:
             write_image(out / folder / "images" / f"{name}.jpg", picture)
             if folder == "trainset":
                 write_image(out / folder / "masks" / f"{name}.png", masks[0][..., None].repeat(3, axis=2))
-            entries[name], truth = _entry(folder, name, camera, scene)
+            entries[name], truth = _entry(folder, name, camera, scene, UNITS[index])
             truths.append(truth)
         write_json(out / folder / "annots.json", entries)
     return truths
 
 
-def _entry(folder: str, name: str, camera: Camera, scene: Scene) -> tuple[dict[str, Any], Truth]:
+def _entry(folder: str, name: str, camera: Camera, scene: Scene, unit: float) -> tuple[dict[str, Any], Truth]:
     body = act("smpl", "neutral", scene)
-    smpl = UNIT * camera.to_camera(1000 * body.points[0, :24]) / 1000
-    lsp = UNIT * camera.to_camera(scene.joints("doh3d_14")[0, 0]) / 1000
+    smpl = unit * camera.to_camera(1000 * body.points[0, :24]) / 1000
+    lsp = unit * camera.to_camera(scene.joints("doh3d_14")[0, 0]) / 1000
     flat = camera.project_seen(lsp)
     left, top, width, height = extent(flat, 0.1).round(1)
     extrinsics = np.eye(4)
-    extrinsics[:3, :3], extrinsics[:3, 3] = camera.rotation, UNIT * np.asarray(camera.translation) / 1000
+    extrinsics[:3, :3], extrinsics[:3, 3] = camera.rotation, unit * np.asarray(camera.translation) / 1000
     masked = "masks\\{}.png" if folder == "trainset" else ""
     content = {
         "extri": extrinsics,
@@ -61,8 +61,8 @@ def _entry(folder: str, name: str, camera: Camera, scene: Scene) -> tuple[dict[s
         "bbox": [[left, top], [left + width, top + height]],
         "betas": body.betas[None],
         "pose": body.pose[0].reshape(1, 72),
-        "trans": UNIT * body.translation,
-        "scale": [UNIT],
+        "trans": unit * body.translation,
+        "scale": [unit],
         "smpl_joints_2d": camera.project_seen(smpl),
         "smpl_joints_3d": smpl,
         "lsp_joints_2d": flat,
@@ -71,4 +71,4 @@ def _entry(folder: str, name: str, camera: Camera, scene: Scene) -> tuple[dict[s
     split = {"trainset": "train", "testset": "test"}[folder]
     image = f"{folder}/images/{name}.jpg"
     box = (float(left), float(top), float(width), float(height))
-    return content, Truth("doh3d_14", split, image, points=1000 / UNIT * lsp, points2d=flat, box=box)
+    return content, Truth("doh3d_14", split, image, points=1000 / unit * lsp, points2d=flat, box=box)
