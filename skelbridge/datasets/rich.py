@@ -65,6 +65,10 @@ class Rich(Reader):
         folder, scene, subjects, action = part.args
         sequence = PurePosixPath(folder).name
         views = [self._view(part.split, sequence, scene, path) for path in self._calibrations(scene)]
+        filmed = [view for view in views if view[-1] != (0, 0)]
+        if filmed and len(filmed) < len(views):
+            self.notes.remark("Calibrated cameras without pictures of a sequence are left out.")
+            views = filmed
         for person, number in enumerate(subjects.split("_")):
             paths = self.tree.glob(f"{folder}/*/{number}.pkl")
             frames = np.array([self._frame(path) for path in paths], int)

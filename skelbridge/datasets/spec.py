@@ -21,6 +21,9 @@ from skelbridge.store.samples import Samples
 SIZE = (1920, 1080)
 VARIABLES = ("imgname", "pose", "shape", "cam_rotmat", "cam_int", "openpose_gt")
 
+#: People in a part: placing them takes about a minute.
+_PART = 20_000
+
 #: The joints that SMPL and BODY_25 have alike, by which bodies are placed before their cameras.
 SHARED = ["neck", "pelvis"] + [
     f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -42,11 +45,15 @@ class Spec(Reader):
 
     def parts(self) -> list[Part]:
         self.tree.require("spec-syn/annotations/*.npz", "the annotations of SPEC-SYN")
-        paths = {split: f"spec-syn/annotations/{split}.npz" for split in ("train", "test")}
-        return [Part(split, split, (path,)) for split, path in paths.items() if self.tree.exists(path)]
+        found = []
+        for split in ("train", "test"):
+            if self.tree.exists(path := f"spec-syn/annotations/{split}.npz"):
+                count = np.size(load_npz(self.tree, path, ("imgname",))["imgname"])
+                found += [Part(f"{split}/{start}", split, (path, start)) for start in range(0, count, _PART)]
+        return found
 
     def read(self, part: Part) -> Iterator[Samples]:
-        (path,) = part.args
+        path, start = part.args
         file, content = self.tree.root / path, load_npz(self.tree, path, VARIABLES)
         names = [inside(file, f"imgname {row}", str(name)) for row, name in enumerate(np.ravel(content["imgname"]))]
         pose, shape, turns, inner, flat = (
@@ -62,7 +69,8 @@ class Spec(Reader):
         for name in names:
             person.append(people[name])
             people[name] += 1
-        for rows in blocks(len(names)):
+        for rows in blocks(min(_PART, len(names) - start)):
+            rows = slice(start + rows.start, start + rows.stop)
             image = np.where(flat[rows, :, 2:] > 0, flat[rows, :, :2], np.nan)
             points = None
             if self.skeleton.id == "smpl_24":

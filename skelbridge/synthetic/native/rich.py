@@ -24,8 +24,8 @@ _SEQUENCES: tuple[tuple[str, str, tuple[int, ...], str, int, str, set[tuple[int,
     ("test", "Gym", (11,), "pushup1", 240, "bmp", {(11, 241)}),
 )
 FRAMES = 3
-#: Numbers of the cameras that have a calibration, and of the one that moves and has none.
-CAMERAS, MOVING = (0, 1, 4), 10
+#: Numbers of the cameras that have a calibration, of the one that moves and has none, and of one without pictures.
+CAMERAS, MOVING, BLIND = (0, 1, 4), 10, 6
 
 
 def write(out: Path) -> list[Truth]:
@@ -41,7 +41,7 @@ def write(out: Path) -> list[Truth]:
 def _sequence(out: Path, number: int) -> list[Truth]:
     split, place, subjects, action, first, suffix, absent = _SEQUENCES[number]
     scene, cameras = _in_first_camera(virtual_scene(len(subjects), FRAMES, seed=300 + number), _cameras())
-    for view, camera in zip(CAMERAS, cameras, strict=True):
+    for view, camera in zip((*CAMERAS, BLIND), (*cameras, cameras[-1]), strict=True):
         extrinsics = np.column_stack([camera.rotation, np.asarray(camera.translation) / 1000])
         calibration = {
             "CameraMatrix": extrinsics,
