@@ -109,6 +109,17 @@ def test_hidden_people_of_sail_vos_are_kept_on_demand(copy: Copy) -> None:
     assert len(read("sail_vos", copy("sail_vos"), occluded=1.0)) > len(read("sail_vos", copy("sail_vos")))
 
 
+@pytest.mark.parametrize("take", ["HipHop_HipHop1", "Kata_F2"])
+def test_the_left_camera_of_the_stereo_part_of_mads_is_read_on_demand(copy: Copy, take: str) -> None:
+    several = read("mads", copy("mads"), take)
+    first = several[np.array(several.text["view"].tolist()) == "C0"]
+    left = read("mads", copy("mads"), f"depth/{take}", stereo=True)
+    assert set(left.text["view"].tolist()) == {"Left"}
+    assert left.text["image"][0].endswith("_Left.avi")
+    np.testing.assert_allclose(left.points, first.points, atol=0.01)
+    np.testing.assert_allclose(left.projected(), first.projected(), atol=0.01)
+
+
 def test_mpii_counts_from_nought_or_as_it_is(copy: Copy) -> None:
     counted, as_it_is = (read("mpii", copy("mpii"), from_one=flag).points2d for flag in (True, False))
     np.testing.assert_allclose(as_it_is - counted, np.where(np.isnan(counted), np.nan, 1), atol=1e-3)

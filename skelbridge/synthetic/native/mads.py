@@ -20,6 +20,9 @@ _BENDS = (-0.21, 0.12, 0.0013, -0.0021, 0.05)
 #: The rows of the files with 15, among the 19.
 _FIFTEEN = tuple(skeleton(FORMAT).index(name) for name in skeleton("mads_15").names)
 
+#: Sequences that are in the stereo part too, whose left camera is the first of the others here.
+_STEREO = ("HipHop_HipHop1", "Kata_F2")
+
 #: Action, sequence, whether the file has 15 rows.
 _SEQUENCES = (("HipHop", "HipHop1", False), ("HipHop", "HipHop2", False), ("Kata", "F2", True), ("Taichi", "S1", True))
 
@@ -53,7 +56,29 @@ def write(out: Path) -> list[Truth]:
                 for frame, points in enumerate(world)
                 if np.isfinite(points).any()
             ]
+        if stem in _STEREO:
+            _write_stereo(out, action, stem, world[:, rows], cameras[0])
     return truths
+
+
+def _write_stereo(out: Path, action: str, stem: str, world: Floats, camera: Camera) -> None:
+    """A sequence of the stereo part, of which nothing is read unless it is asked for; Kata is turned about in it."""
+    folder, left = out / "depth_data" / action, f"multi_view_data/{action}/{stem}_C0.avi"
+    write_mat5(folder / f"{stem}_GT.mat", {"GTpose2": cell(list(world))})
+    for side in ("Left", "Right"):
+        (folder / f"{stem}_{side}.avi").write_bytes((out / left).read_bytes())
+    matrix, turn = np.asarray(camera.matrix), Rotation.from_matrix(np.asarray(camera.rotation)).as_rotvec()
+    write_mat5(
+        folder / "Calib_C0_left.mat",
+        {
+            "fc": matrix[[0, 1], [0, 1]][:, None],
+            "cc": matrix[:2, 2][:, None],
+            "alpha_c": 0.0,
+            "kc": np.asarray(camera.distortion)[:5, None],
+            "om": (-turn if action == "Kata" else turn)[:, None],
+            "T": np.asarray(camera.translation)[:, None],
+        },
+    )
 
 
 def _cameras(seed: int) -> list[Camera]:
