@@ -111,6 +111,9 @@ def test_labels_of_2d_sets_are_counted(tmp_path, monkeypatch):
     card(monkeypatch, labels=Labels(visible=17 / 3, labelled=17 / 2, limbs=7))
     assert clean(path) == {"too few joints labelled": 2, "too few limbs labelled": 1}
     assert gone(path) == [1, 3, 4]
+    card(monkeypatch, labels=Labels(first=11, visible=17 / 3, labelled=17 / 2))
+    assert clean(path) == {"too few joints labelled": 4}
+    assert gone(path) == [1, 2, 3, 4]
     card(monkeypatch, boxes=Boxes(min_longer_side=150))
     assert clean(path) == {"too small in the picture": 5}
 

@@ -69,6 +69,7 @@ class Labels(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    first: int | None = Field(default=None, gt=0, description="only so many joints count, the first: those of the body")
     visible: float = Field(default=0.0, ge=0, description="joints that must be seen (visible), at least")
     labelled: float = Field(default=0.0, ge=0, description="joints that must be given at all, at least")
     limbs: int = Field(default=0, ge=0, description="of the ankles, knees, hips, wrists, elbows, shoulders, at least")

@@ -184,8 +184,9 @@ def _small(samples: Samples, rule: Boxes) -> Floats:
 
 
 def _unlabelled(samples: Samples, rule: Labels) -> Floats:
-    seen = (samples.visibility == Visibility.VISIBLE).sum(axis=1)
-    return np.maximum(rule.visible / _some(seen), rule.labelled / _some(_given(samples).sum(axis=1)))
+    seen = (samples.visibility[:, : rule.first] == Visibility.VISIBLE).sum(axis=1)
+    given = _given(samples)[:, : rule.first].sum(axis=1)
+    return np.maximum(rule.visible / _some(seen), rule.labelled / _some(given))
 
 
 def _given(samples: Samples) -> NDArray[np.bool_]:

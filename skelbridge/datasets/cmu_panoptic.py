@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
-from skelbridge.datasets._parse import array, camera, load
+from skelbridge.datasets._parse import array, camera, load, video_length
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.errors import FileFormatError
 from skelbridge.io.files import damaged
@@ -21,6 +22,9 @@ Ints = NDArray[np.int64]
 
 #: Rows given at once.
 _BLOCK = 4000
+
+#: More frames than a video has.
+_ENDLESS = 10**9
 
 POSES = ("hdPose3d_stage1_coco19", "hdPose3d_stage1_coco19/hd")
 
@@ -55,15 +59,13 @@ class CmuPanoptic(Reader):
         frames, people, joints, natives = self._poses(folder)
         cameras = self._cameras(calibration)
         pictures = {view: self._pictures(part.key, view) for view in cameras}
-        if any(pictures.values()):
-            for view in [view for view in cameras if not pictures[view]]:
-                self.notes.drop("people in a camera whose video is missing", len(frames))
-                del cameras[view]
+        nothing = not any(count for _, count in pictures.values())
         for view, (seen_by, size) in cameras.items():
-            video = f"{part.key}/hdVideos/hd_{view}.mp4"
-            source = pictures[view] or video
-            for start in range(0, len(frames), _BLOCK):
-                rows = slice(start, start + _BLOCK)
+            source, length = pictures[view]
+            count = len(frames) if nothing else int(np.searchsorted(frames, length))
+            self.notes.drop("people whose picture is missing: no video, a broken or a short one", len(frames) - count)
+            for start in range(0, count, _BLOCK):
+                rows = slice(start, min(start + _BLOCK, count))
                 yield Samples.of(
                     self.skeleton,
                     world=joints[rows],
@@ -71,20 +73,28 @@ class CmuPanoptic(Reader):
                     frame=frames[rows],
                     person=people[rows],
                     image=[source.format(frame) for frame in frames[rows]],
-                    video_frame=frames[rows] if source == video else -1,
+                    video_frame=frames[rows] if source.endswith(".mp4") else -1,
                     image_size=size,
                     split=part.split,
                     sequence=part.key,
                     view=view,
-                    native=natives[start : start + _BLOCK],
+                    native=natives[rows],
                 )
 
-    def _pictures(self, sequence: str, view: str) -> str:
-        """The video, or the pattern of the pictures that were taken out of it; empty where neither is there."""
+    def _pictures(self, sequence: str, view: str) -> tuple[str, int]:
+        """The video, or the pattern of the pictures that were taken out of it; and before which frame it ends.
+
+        That is 0 where neither is there, or only a video that cannot be opened: some of those given out are broken.
+        """
         video, folder = f"{sequence}/hdVideos/hd_{view}.mp4", f"{sequence}/hdImgs/{view}"
-        if self.tree.exists(video):
-            return video
-        return f"{folder}/{view}_{{:08d}}.jpg" if self.tree.folders(folder) else ""
+        try:
+            length = video_length(self.tree, video) or 0
+        except FileFormatError:
+            self.notes.remark(f"{video} is broken.")
+            length = 0
+        if not length and self.tree.folders(folder):
+            return f"{folder}/{view}_{{:08d}}.jpg", _ENDLESS
+        return video, length
 
     def _poses(self, folder: str) -> tuple[Ints, Ints, NDArray[np.float64], list[str]]:
         """Frame, person, joints (19, 3) in mm and file of every person of a sequence, in order of time."""
@@ -139,6 +149,8 @@ class CmuPanoptic(Reader):
             }
             width, height = values["resolution"]
             name = entry(file, place, said, "name", str)
+            if not re.fullmatch(r"\d\d_\d\d", name):
+                raise damaged(file, f"{place}, 'name'", expected="00_00 to 00_30", got=name)
             seen_by = camera(file, place, values["K"], values["R"], 10 * values["t"][:, 0], values["distCoef"])
             found[name] = (seen_by, (int(width), int(height)))
         if not found:

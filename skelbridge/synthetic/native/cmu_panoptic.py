@@ -22,18 +22,23 @@ POSES = "hdPose3d_stage1_coco19"
 
 @dataclass(frozen=True)
 class _Sequence:
-    """HD cameras in the calibration, those with a video, the first annotated frame, whether poses lie in a tar."""
+    """HD cameras in the calibration, those with a video, the first annotated frame, whether poses lie in a tar.
+
+    broken: cameras whose video ends before its index, as some do on the server.
+    """
 
     name: str
     cameras: tuple[int, ...]
     videos: tuple[int, ...]
     start: int
     packed: bool
+    broken: tuple[int, ...] = ()
 
 
 _SEQUENCES = (
     _Sequence("160906_band1", (0, 3, 12), (0, 3, 12), 3, False),
     _Sequence("171204_pose3", (0, 20), (0,), 4, True),
+    _Sequence("160906_band3", (0, 3), (0,), 2, True, broken=(3,)),
 )
 _FRAMES = 5
 
@@ -58,6 +63,8 @@ def _sequence(out: Path, sequence: _Sequence, seed: int) -> list[Truth]:
         for name, text in files.items():
             write_text(folder / POSES / name, text)
     truths = []
+    for node in sequence.broken:
+        new(folder / "hdVideos" / f"hd_00_{node:02d}.mp4").write_bytes(b"\0\0\4\0mdat" + bytes(500))
     for node, camera in zip(sequence.cameras, cameras, strict=True):
         if node not in sequence.videos:
             continue
