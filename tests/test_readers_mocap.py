@@ -93,8 +93,17 @@ def test_the_source_of_muco_may_lie_elsewhere(copy: Copy, tmp_path: Path) -> Non
     )
 
 
+def test_augmented_composites_of_muco_have_the_same_people(copy: Copy, tmp_path: Path) -> None:
+    root = tmp_path / "muco"
+    shutil.copytree(copy("muco_3dhp"), root)
+    (root / "unaugmented_set_001").rename(root / "augmented_set_001")
+    plain, augmented = read("muco_3dhp", copy("muco_3dhp")), read("muco_3dhp", root)
+    assert all(image.startswith("augmented_set_001/") for image in augmented.text["image"].tolist())
+    np.testing.assert_array_equal(augmented.points, plain.points)
+
+
 def test_people_of_surreal_lie_in_their_masks(copy: Copy) -> None:
-    found = read("surreal", copy("surreal"))
+    found = read("surreal", copy("surreal"), "train/run0")
     hits = []
     for code, points in zip(found.masks, found.projected(), strict=True):
         mask = rle.decode(code, (320, 240))

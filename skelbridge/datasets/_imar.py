@@ -51,8 +51,8 @@ class Imar(Reader):
         return found
 
     def _listed(self) -> list[str] | None:
-        """The training subjects of info.json; None where there is no such file."""
-        for name in ("info.json", f"{self.id}_info.json"):
+        """The training subjects of info.json, as the archives or their users name it; None where there is none."""
+        for name in ("info.json", f"{self.id}_info.json", f"{self.id.replace('_', '')}_info.json"):
             if self.tree.exists(name):
                 return list(entry(self.tree.root / name, "the file", load(self.tree, name), "train_subj_names"))
         return None

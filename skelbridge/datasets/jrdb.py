@@ -100,8 +100,8 @@ def _sensors(text: str) -> dict[str, dict[str, list[str]]]:
             key = match[1]
             if key.startswith("sensor_"):
                 sensor = key
-            line = match[2]
+            line = re.sub(r"[|>][+-]?", " ", match[2])  # a text over several lines
             found.setdefault(sensor, {})[key] = []
         if key:
-            found[sensor][key] += re.sub(r"[\[\],'\">|]", " ", line.partition("#")[0]).split()
+            found[sensor][key] += re.sub(r"[\[\],'\"]", " ", line.partition("#")[0]).split()
     return found

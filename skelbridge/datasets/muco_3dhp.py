@@ -22,6 +22,9 @@ from skelbridge.store.samples import Samples
 
 _INFO = "sampled_dataset_info.mat"
 
+#: Folders of composites: as they were pasted, and with other clothes and backgrounds.
+_SETS = ("unaugmented_set_001", "augmented_set_001")
+
 #: Composites in a part.
 _PART = 1000
 
@@ -48,7 +51,7 @@ class Muco3dhp(Reader):
         "source": Choice(
             "", "where S1/Seq1 and so on of MPI-INF-3DHP lie; empty: in the same folder or in mpi_inf_3dhp"
         ),
-        "images": Choice("unaugmented_set_001", "the folder of the pictures"),
+        "images": Choice("", "the folder of the pictures; empty: unaugmented_set_001, or else augmented_set_001"),
         "images_from": Choice(0, "1 where the source pictures were numbered from 1: composites show one frame earlier"),
     }
 
@@ -63,7 +66,7 @@ class Muco3dhp(Reader):
         if numbers := self._numbers():
             chunks = sorted({(number - 1) // _PART for number in numbers})
         else:
-            self.notes.remark(f"no pictures in {self.settings['images']}: annotations only")
+            self.notes.remark(f"no pictures in {self._folder()}: annotations only")
             with self._opened() as file:
                 chunks = list(range(-(-file.cell("composite_info").shape[0] // _PART)))
         return [Part(f"{chunk * _PART + 1:06d}", "train", (chunk * _PART, bool(numbers))) for chunk in chunks]
@@ -184,4 +187,6 @@ class Muco3dhp(Reader):
         return next((path for path in paths if self.tree.exists(path)), "")
 
     def _folder(self) -> str:
-        return str(self.settings["images"]).strip("/")
+        """The pictures' folder: augmented composites have the same numbers and people as the others."""
+        given, there = str(self.settings["images"]).strip("/"), [name for name in _SETS if self.tree.folders(name)]
+        return given or next(iter(there), _SETS[0])

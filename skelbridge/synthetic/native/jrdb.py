@@ -91,5 +91,9 @@ def _write_calibration(path: Path, cameras: list[Camera]) -> None:
         lines += [f"    sensor_{sensor}:", f"        width: {SIZE[0]}", f"        height: {SIZE[1]}"]
         bends = np.asarray(camera.distortion)[:5]
         for name, values in zip("KRDT", (camera.matrix, camera.rotation, bends, camera.translation), strict=True):
-            lines.append(f"        {name}: " + " ".join(f"{value:.9g}" for value in np.ravel(values)))
+            rows = [" ".join(f"{value:.9g}" for value in row) for row in np.atleast_2d(values)]
+            if len(rows) == 1 or sensor % 3 == 0:  # the ways to write a text of numbers in YAML
+                lines.append(f"        {name}: {' '.join(rows)}")
+            else:
+                lines += [f"        {name}:{' >-' if sensor % 3 == 1 else ''}", *(f"            {row}" for row in rows)]
     write_text(path, "\n".join([*lines, ""]))

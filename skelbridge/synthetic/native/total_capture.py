@@ -24,6 +24,7 @@ _RECORDINGS = (
     (1, "acting3", "test", 4, 3),
     (2, "rom1", "train", 3, 4),
     (4, "walking2", "test", 3, 3),
+    (5, "rom3", "other", 1, 1),
 )
 
 
