@@ -88,11 +88,11 @@ def _cameras(scene: int) -> dict[str, Camera]:
 
 
 def _write_calibration(folder: Path, scenes: dict[str, dict[str, Camera]]) -> None:
-    """All of it as a pickle, and each camera as JSON, but for one scene."""
+    """All of it as a pickle, and each camera as JSON."""
     said = {scene: {view: _parameters(camera) for view, camera in cameras.items()} for scene, cameras in scenes.items()}
     write_pickle(folder / "camera_parameters.pkl", said)
     for scene, cameras in said.items():
-        for view, values in cameras.items() if scene != "10" else ():
+        for view, values in cameras.items():
             written = {name: value for name, value in values.items() if name != "P"}
             write_json(folder / scene / view / "camera_parameters.json", written)
 

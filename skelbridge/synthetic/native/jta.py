@@ -15,9 +15,6 @@ from skelbridge.synthetic.truth import Truth
 SIZE = (1920, 1080)
 _MATRIX = np.array([[1158.0, 0, 960], [0, 1158, 540], [0, 0, 1]])
 
-#: The sequence whose annotations are from before 21 February 2019, and have other axes.
-_OLD = 256
-
 #: Split, number of the sequence, people, how far off they are (m).
 _SEQUENCES = (("train", 0, 3, 5.0), ("train", 10, 1, 38.0), ("val", 256, 2, 4.0), ("test", 384, 2, 7.0))
 _FRAMES = 6
@@ -45,8 +42,7 @@ def _sequence(out: Path, split: str, number: int, people: int, metres: float) ->
             hidden = _hidden(scene, camera, frame, person)
             for joint, ((u, v), (x, y, z)) in enumerate(zip(image.tolist(), (points / 1000).tolist(), strict=True)):
                 own = int((joint + frame) % 7 == 0)
-                place = (x, z, -y) if number == _OLD else (x, y, z)
-                rows.append([frame + 1, 10 + 3 * person, joint, u, v, *place, int(hidden[joint]), own])
+                rows.append([frame + 1, 10 + 3 * person, joint, u, v, x, y, z, int(hidden[joint]), own])
             truths.append(
                 Truth("jta_22", split, video.relative_to(out).as_posix(), frame, points=points, points2d=image)
             )

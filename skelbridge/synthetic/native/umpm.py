@@ -65,9 +65,8 @@ def _sequence(out: Path, sequence: _Sequence, cameras: list[Camera], seed: int) 
     _write_truth_files(out / "Groundtruth", sequence.name, joints, scene)
     truths = []
     for view, camera in zip(VIEWS, cameras, strict=True):
-        unpacked = (sequence.name, view) == ("p1_grab_3", "r")
-        video = out / "Video" / f"{sequence.name}_{view}.avi{'' if unpacked else '.xz'}"
-        _write_raw(video, camera, scene, sequence.frames)
+        video = out / "Video" / f"{sequence.name}_{view}.avi.xz"
+        _write_packed(video, camera, scene, sequence.frames)
         for frame in range(0 if sequence.left_out else sequence.frames):
             for world in joints[2 * frame]:
                 image = video.relative_to(out).as_posix()
@@ -90,15 +89,14 @@ def _write_truth_files(folder: Path, name: str, joints: np.ndarray, scene: Scene
     write_c3d(folder / f"{name}.c3d", np.concatenate([markers, stray], axis=1), [*raw, "*21"], 100)
 
 
-def _write_raw(path: Path, camera: Camera, scene: Scene, frames: int) -> None:
-    """An uncompressed video, every second row of the joints a frame, packed by xz if the name says so."""
+def _write_packed(path: Path, camera: Camera, scene: Scene, frames: int) -> None:
+    """An uncompressed video, every second row of the joints a frame, packed by xz."""
     with TemporaryDirectory() as folder:
         plain = Path(folder) / "video.avi"
         last = scene.frames - 1
         pictures = (coarse(camera, scene, min(2 * frame, last), SIZE) for frame in range(frames))
         write_video(plain, pictures, 50, "raw")
-        video = plain.read_bytes()
-        new(path).write_bytes(lzma.compress(video, preset=1) if path.suffix == ".xz" else video)
+        new(path).write_bytes(lzma.compress(plain.read_bytes(), preset=1))
 
 
 def _description(sequence: _Sequence) -> str:
