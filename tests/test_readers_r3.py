@@ -133,6 +133,16 @@ def test_without_videos_joints_are_at_the_videos_rate(copy: Copy) -> None:
     assert any("50 Hz" in remark for remark in reader.notes.remarks)
 
 
+def test_a_size_that_the_file_does_not_say_is_the_pictures(copy: Copy) -> None:
+    root = copy("halpe")
+    samples, _ = read("halpe", root)
+    train = np.array(samples.text["split"].tolist()) == "train"
+    assert {tuple(size) for size in samples.image_size[train].tolist()} == {(640, 427), (480, 640)}
+    shutil.rmtree(root / "hico_20160224_det")
+    without, _ = read("halpe", root)
+    assert not without.image_size[train].any()
+
+
 def test_info_names_the_subjects_for_training(copy: Copy) -> None:
     root = copy("fit3d")
     subjects = sorted(path.name for path in (root / "train").iterdir())

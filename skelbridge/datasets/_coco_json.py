@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.datasets._parse import array, inside
+from skelbridge.datasets._pictures import size_of
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.errors import InputError
 from skelbridge.io import rle
 from skelbridge.io.files import damaged
-from skelbridge.io.json_files import entry, parse_json, table
+from skelbridge.io.json_files import entry, table
+from skelbridge.io.json_stream import members
 from skelbridge.io.tree import Tree
 from skelbridge.store.samples import Samples, Visibility
 
@@ -54,18 +57,21 @@ _PARSED: dict[bytes, Annotations] = {}
 
 
 def annotation_file(tree: Tree, path: str) -> Annotations:
-    """The annotations of a file; FileFormatError where it is not in COCO's form."""
-    content = tree.read_bytes(path)
-    key = hashlib.blake2b(content + path.encode()).digest()
-    if key not in _PARSED:
-        _PARSED.clear()
-        _PARSED[key] = _indexed(tree.root / path, parse_json(content, tree.root / path))
+    """The annotations of a file, which may be of gigabytes; FileFormatError where it is not in COCO's form."""
+    with tree.open(path) as stream:
+        digest = hashlib.blake2b(path.encode())
+        while chunk := stream.read(2**20):
+            digest.update(chunk)
+        if (key := digest.digest()) not in _PARSED:
+            _PARSED.clear()
+            _PARSED[key] = _indexed(tree.root / path, stream)
     return _PARSED[key]
 
 
-def _indexed(path: Path, content: Any) -> Annotations:
+def _indexed(path: Path, stream: BinaryIO) -> Annotations:
     images: dict[Any, Image] = {}
-    for position, image in enumerate(entry(path, "the file", content, "images")):
+    stream.seek(0)
+    for position, image in members(stream, path, "images"):
         place = f"image {position}"
         number = entry(path, place, image, "id", (int, str))
         sides = [image.get(key) for key in ("width", "height")]
@@ -75,7 +81,8 @@ def _indexed(path: Path, content: Any) -> Annotations:
         file_name = inside(path, f"{place}, 'file_name'", entry(path, place, image, "file_name", str))
         images[number] = Image(number, file_name, size, [])
     stray = 0
-    for position, annotation in enumerate(entry(path, "the file", content, "annotations")):
+    stream.seek(0)
+    for position, annotation in members(stream, path, "annotations"):
         place = f"annotation {position}"
         number = entry(path, place, annotation, "image_id", (int, str))
         if number in images:
@@ -179,12 +186,18 @@ class Stills(Reader):
             self.notes.drop("the image of the annotation is not listed", file.stray)
         people = [
             person
-            for image in file.images[start : start + IMAGES_A_PART]
+            for image in map(partial(self._sized, folder), file.images[start : start + IMAGES_A_PART])
             for number, (place, annotation) in enumerate(image.people)
             if (person := self._person(file.path, place, annotation, image, folder, number)) is not None
         ]
         if people:
             yield samples(people, self.skeleton, split=part.split, native=path)
+
+    def _sized(self, folder: str, image: Image) -> Image:
+        """The image with its size, from its head where the file does not say it."""
+        if 0 not in image.size or not image.people:
+            return image
+        return replace(image, size=size_of(self.tree, f"{folder}/{image.file_name}"))
 
     def _person(
         self, path: Path, place: str, annotation: dict[str, Any], image: Image, folder: str, number: int
