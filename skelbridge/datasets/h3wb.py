@@ -21,7 +21,8 @@ from skelbridge.io.pickles import read_npz
 from skelbridge.store.samples import Samples
 
 _NPZ = ("h3wb_train.npz", "annotations/h3wb_train.npz")
-_TESTS = "*_test*_3d.json"
+#: The labels of all test samples, or of the half that each of two tasks is judged on.
+_TESTS = ("RGBto3D_test_3d.json", "*_test*_3d.json")
 _NO_POINTS = np.full((133, 2), np.nan)
 
 #: The npz has intrinsics in thousands of pixels and places of cameras in metres.
@@ -50,7 +51,8 @@ class H3wb(Reader):
 
     def parts(self) -> list[Part]:
         train = [path for path in _NPZ if self.tree.exists(path)][:1]
-        tests = self.tree.glob(_TESTS) or self.tree.glob(f"annotations/{_TESTS}")
+        patterns = [folder + pattern for pattern in _TESTS for folder in ("", "annotations/")]
+        tests: list[str] = next(filter(None, map(self.tree.glob, patterns)), [])
         if not train and not tests:
             self.tree.first(*_NPZ)
         return [Part(path, "train", (path,)) for path in train] + [Part(path, "test", (path,)) for path in tests]
@@ -118,6 +120,9 @@ class H3wb(Reader):
         cameras = self._cameras(npz, self._npz(npz)) if npz else {}
         with self.tree.open(path) as stream:
             for number, entry in members(stream, self.tree.root / path):
+                if isinstance(entry, dict) and "image_path" not in entry:
+                    self.notes.drop("the test sample does not say of which picture and camera it is")
+                    continue
                 name = field(self.tree, path, f"sample {number}", entry, "image_path")
                 found = re.fullmatch(r"(S\d+)/Images/([^/]+)\.(\d+)/frame_(\d{1,9})\.jpg", str(name))
                 if not found or found[3] not in SIZES:

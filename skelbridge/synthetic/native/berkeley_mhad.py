@@ -41,7 +41,7 @@ def _recording(out: Path, number: int, rigs: dict[str, list[Camera]]) -> list[Tr
     scene = virtual_scene(frames=MOCAP_FRAMES, seed=1000 + number)
     markers = scene.joints("berkeley_mhad_43")[:, 0].round(3)
     markers[5, 3] = markers[6, [3, 40]] = markers[0, 12] = np.nan
-    _mocap(out / "Mocap" / "OpticalData" / f"moc_{name}", markers)
+    _mocap(out / "Mocap" / "OpticalData" / f"moc_{name}", markers, in_both=number == 0)
     _rows(out / "Camera" / "Correspondences" / f"corr_moc_img_{name}.txt", of_cameras)
     for kinect in (1, 2):
         _rows(out / "Kinect" / "Correspondences" / f"corr_moc_kin{kinect:02}_{name}.txt", of_kinects)
@@ -62,10 +62,11 @@ def _recording(out: Path, number: int, rigs: dict[str, list[Camera]]) -> list[Tr
     return truths
 
 
-def _mocap(path: Path, markers: Floats) -> None:
-    """The markers as C3D, with z up, and as text, with y up and zeros where missing."""
-    in_c3d = markers[..., [0, 2, 1]] * [-1, 1, 1]
-    write_c3d(path.with_suffix(".c3d"), in_c3d, list(skeleton("berkeley_mhad_43").names), 480)
+def _mocap(path: Path, markers: Floats, in_both: bool) -> None:
+    """The markers as text, with y up and zeros where missing, and as C3D, with z up."""
+    if in_both:
+        in_c3d = markers[..., [0, 2, 1]] * [-1, 1, 1]
+        write_c3d(path.with_suffix(".c3d"), in_c3d, list(skeleton("berkeley_mhad_43").names), 480)
     lines = [
         " ".join([*(f"{value:.3f}" for value in row.ravel()), str(frame), f"{frame / 480:.6f}"])
         for frame, row in enumerate(np.nan_to_num(markers))

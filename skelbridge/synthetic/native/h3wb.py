@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from skelbridge.camera import Camera
 from skelbridge.synthetic.native._files import write_image, write_json, write_npz
 from skelbridge.synthetic.native._pictures import coarse, extent
-from skelbridge.synthetic.native.h36m import View, views
+from skelbridge.synthetic.native.h36m import views
 from skelbridge.synthetic.scene import Z_UP, Floats, to_axes, virtual_scene
 from skelbridge.synthetic.truth import Truth
 
@@ -47,9 +46,14 @@ class Sample:
         return f"S{self.subject}/Images/{self.action}.{self.camera}/frame_{self.frame:04d}.jpg"
 
     @property
-    def corners(self) -> Floats:
+    def box(self) -> tuple[float, float, float, float]:
         left, top, width, height = extent(self.image, 0.08)
-        return np.array([left, top, left + width, top + height])
+        return float(left), float(top), float(width), float(height)
+
+    @property
+    def corners(self) -> tuple[float, ...]:
+        left, top, width, height = self.box
+        return left, top, left + width, top + height
 
 
 def write(out: Path) -> list[Truth]:
@@ -62,19 +66,16 @@ def write(out: Path) -> list[Truth]:
     write_json(out / "RGBto3D_train.json", _entries(train, "bbox", "keypoints_3d"))
     write_json(out / "RGBto3D_test_img.json", _entries(test, "bbox"))
     write_json(out / "RGBto3D_test_3d.json", _entries(test, "bbox", "keypoints_3d"))
+    lifted = {number: sample for number, sample in test.items() if number // 4 % 2}
+    write_json(out / "2Dto3D_test_3d.json", _entries(lifted, "keypoints_3d"))
     truths = [
         Truth(FORMAT, "train", sample.path, points=sample.seen, points2d=sample.image, world=sample.world)
         for sample in train.values()
     ]
     return truths + [
-        Truth(FORMAT, "test", sample.path, points=sample.seen, projected=sample.image) for sample in test.values()
+        Truth(FORMAT, "test", sample.path, points=sample.seen, projected=sample.image, box=sample.box)
+        for sample in test.values()
     ]
-
-
-def _camera(view: View) -> Camera:
-    """The camera in OpenCV's form."""
-    camera = view.camera
-    return Camera(camera.matrix, camera.rotation, camera.translation, camera.distortion)
 
 
 def _samples(out: Path) -> Iterator[Sample]:
@@ -83,7 +84,7 @@ def _samples(out: Path) -> Iterator[Sample]:
         scene, _ = to_axes(Z_UP, virtual_scene(frames=len(frames), seed=1200 + number), [])
         world = scene.joints(FORMAT)[:, 0]
         for view in views(subject):
-            camera = _camera(view)
+            camera = view.camera
             seen = camera.to_camera(world)
             image = camera.project_seen(seen)
             for row, frame in enumerate(frames):
@@ -126,7 +127,7 @@ def _metadata() -> dict[str, Any]:
     for subject in (1, 5, 6, 7, 8):
         metadata[f"S{subject}"] = {}
         for view in views(subject):
-            camera = _camera(view)
+            camera = view.camera
             matrix = np.asarray(camera.matrix) * [[1e-3], [1e-3], [1]]
             metadata[f"S{subject}"][view.name] = {
                 "K": matrix[None],
