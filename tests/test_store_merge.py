@@ -73,6 +73,34 @@ def test_merged_stores_merge(tmp_path, three):
     assert verify(tmp_path / "all.h5") == []
 
 
+def test_a_link_cannot_come_to_link_itself(tmp_path, three):
+    paths, _ = three
+    merge(paths, tmp_path / "inner.h5")
+    merge([tmp_path / "inner.h5"], tmp_path / "outer.h5")
+    with pytest.raises(InputError, match="member"):
+        merge([tmp_path / "outer.h5"], tmp_path / "inner.h5")
+    assert len(open_store(tmp_path / "outer.h5")) == 60
+
+
+def test_samples_are_not_merged_twice(tmp_path, three):
+    paths, _ = three
+    shutil.copytree(paths[0].parent, tmp_path / "copy")
+    with pytest.raises(InputError, match=r"each sample once.*data/h36m/h36m.h5 and .*copy/h36m.h5"):
+        merge([paths[0], tmp_path / "copy" / "h36m.h5"], tmp_path / "union.h5")
+    merge(paths, tmp_path / "union.h5")
+    with pytest.raises(InputError, match="each sample once"):
+        plan([tmp_path / "union.h5", paths[1]])
+
+
+def test_a_member_without_its_shards_is_not_merged(tmp_path, three):
+    paths, _ = three
+    shutil.rmtree(shards_folder(paths[1]))
+    for run in (lambda: merge(paths, tmp_path / "union.h5"), lambda: plan(paths)):
+        with pytest.raises(FileFormatError, match=r"surreal.h5.shards"):
+            run()
+    assert not (tmp_path / "union.h5").exists()
+
+
 def test_a_member_that_was_ingested_anew_is_an_error_and_one_cleaned_since_is_not(tmp_path, three):
     paths, _ = three
     merge(paths, tmp_path / "union.h5")

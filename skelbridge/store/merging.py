@@ -13,10 +13,11 @@ import numpy as np
 from skelbridge.bridge import rest_body
 from skelbridge.errors import InputError
 from skelbridge.skeletons import Skeleton
-from skelbridge.store.index import SCHEMA, Index, IndexFile, Member, read_index, same_joints
-from skelbridge.store.opening import leaves, open_store
+from skelbridge.store import sealed
+from skelbridge.store.index import SCHEMA, Index, IndexFile, Member, read_index, same_joints, store_path
+from skelbridge.store.opening import leaves, members, open_store
 from skelbridge.store.reader import Store
-from skelbridge.store.writer import Lock
+from skelbridge.store.writer import Lock, check_shard
 
 #: Joints of two formats are said to be at the same place up to here, mm on a body of 1.7 m.
 SAME_PLACE = 1.0
@@ -27,18 +28,19 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Store:
 
     Paths are kept relative to the new file, so that all can be moved together. An older file of links is replaced.
 
-    Raises InputError for stores listed twice, formats of one name but different joints, and an `out` that holds samples
-    of its own; FileFormatError for members that are missing or damaged.
+    Raises InputError for stores or samples listed twice, formats of one name but different joints, and an `out` that
+    holds samples of its own or is among what is linked; FileFormatError for members that are missing or damaged (their
+    shards are looked at, not read through).
     """
-    out, members = Path(out), _distinct(paths)
-    if out.resolve() in {member.resolve() for member in members}:
+    out, stores = store_path(out), _distinct(paths)
+    if out.resolve() in {place for path in stores for place in _linked(path)}:
         raise InputError("the file to merge into", expected="a new file", got=f"the member {out}")
     if out.exists() and read_index(out).index.members is None:
         raise InputError(
             f"{out}", expected="a new file, or one that links stores", got="a store with samples of its own"
         )
-    index = Index(schema_version=SCHEMA, members=tuple(_member(path, out) for path in members))
-    _cards(members)
+    index = Index(schema_version=SCHEMA, members=tuple(_member(path, out) for path in stores))
+    _cards(stores)
     lock = Lock(out)
     try:
         IndexFile(index).write(out)
@@ -48,13 +50,20 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Store:
 
 
 def _distinct(paths: Sequence[str | Path]) -> list[Path]:
-    members = [Path(path) for path in paths]
-    if not members:
+    stores = [store_path(path) for path in paths]
+    if not stores:
         raise InputError("stores to merge", expected="at least one", got="none")
-    twice = [path for path, n in Counter(path.resolve() for path in members).items() if n > 1]
+    twice = [path for path, n in Counter(path.resolve() for path in stores).items() if n > 1]
     if twice:
         raise InputError("stores to merge", expected="each once", got=f"{twice[0]} twice")
-    return members
+    return stores
+
+
+def _linked(path: Path) -> Iterator[Path]:
+    """Where a store's index lies, and those of the stores that it links."""
+    yield path.resolve()
+    for where, _ in members(path, read_index(path).index):
+        yield from _linked(where)
 
 
 def _member(path: Path, out: Path) -> Member:
@@ -67,12 +76,16 @@ def _member(path: Path, out: Path) -> Member:
     return Member(path=Path(where).as_posix(), content=index.content, rows=rows)
 
 
-def _cards(members: Sequence[Path]) -> list[Skeleton]:
-    """The skeletons of stores, each once; InputError where two have one name and other joints."""
+def _cards(stores: Sequence[Path]) -> list[Skeleton]:
+    """The skeletons of stores that can be merged, each once; InputError and FileFormatError where they cannot be."""
     found: dict[str, Skeleton] = {}
-    for path in members:
+    holders: dict[str, Path] = {}
+    for path in stores:
         for leaf in leaves(path, read_index(path)):
             same_joints(found.setdefault(str(leaf.card), leaf.card), leaf.card)
+            check_shard(leaf.path, leaf.shard, sealed.head)
+            if (other := holders.setdefault(leaf.shard.digest, path)) != path:
+                raise InputError("stores to merge", expected="each sample once", got=f"the same in {other} and {path}")
     return list(found.values())
 
 
@@ -142,12 +155,12 @@ def plan(paths: Sequence[str | Path], licenses: Mapping[str, str] | None = None)
 
     Raises as `merge`.
     """
-    members = _distinct(paths)
-    cards = _cards(members)
+    stores = _distinct(paths)
+    cards = _cards(stores)
     samples: dict[str, Counter[str]] = {}
     of_card: dict[str, Counter[str]] = {str(card): Counter() for card in cards}
     disk = 0
-    for path in members:
+    for path in stores:
         disk += path.stat().st_size + sum(leaf.path.stat().st_size for leaf in leaves(path, read_index(path)))
         for piece in open_store(path).pieces:
             samples.setdefault(piece.shard.dataset, Counter())[piece.shard.split] += len(piece)
@@ -157,7 +170,7 @@ def plan(paths: Sequence[str | Path], licenses: Mapping[str, str] | None = None)
         samples={name: dict(splits) for name, splits in samples.items()},
         licenses={name: (licenses or {}).get(name, "") for name in samples},
         disk=disk,
-        link=3000 + 150 * len(members),
+        link=3000 + 150 * len(stores),
         namesakes=tuple(_namesakes(cards)),
     )
 
