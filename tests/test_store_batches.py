@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from stores import block, write
 
-from skelbridge.errors import CardError, InputError, UnknownNameError
+from skelbridge.errors import CardError, FileFormatError, InputError, UnknownNameError
 from skelbridge.store import Mixture, Stream, merge, mixture, mixtures, open_store, set_dropped
 from skelbridge.store.mixtures import apportioned
 from skelbridge.store.samples import LENSES
@@ -314,3 +314,42 @@ def test_wrong_mixtures_are_refused(tmp_path):
     )
     with pytest.raises(CardError, match=r"mine.toml.*add up to 4, expected 5"):
         mixture(path)
+
+
+def test_numpys_numbers_are_numbers(store):
+    for name in ("seed", "steps", "workers"):
+        one, other = (store.batches(10, **{name: kind(1)})[0].rows for kind in (int, np.int64))
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"size": 2.5}, {"size": "3"}, {"steps": -1}, {"steps": 1.5}, {"workers": -1}, {"seed": "a"}, {"seed": None}],
+)
+def test_wrong_numbers_are_refused(store, options):
+    with pytest.raises(InputError, match=f"{next(iter(options))}.*whole number"):
+        store.batches(**{"size": 10, **options})
+    with pytest.raises(InputError, match="step to go on at"):
+        next(store.batches(10).iter(-1))
+
+
+def test_more_at_once_than_there_are(store):
+    assert [len(batch) for batch in store.batches(5000)] == [len(store)]
+    for batch in store.batches(5000, steps=3):
+        assert len(batch) == 5000
+        assert set(batch.rows) == set(range(len(store)))
+
+
+def test_a_part_of_a_batch_has_its_own_pictures(store):
+    whole = store.select(dataset="h36m").batches(20, pictures="decoded")[40]
+    part = whole.part(40, slice(3, 9))
+    assert len(part.images()) == 6
+    assert [image is None for image in part.images()] == [image is None for image in whole.images()[3:9]]
+
+
+def test_a_damaged_picture_is_one_error(tmp_path):
+    path = write(tmp_path / "a.h5", [block(4, pictures=(b"no picture",))])
+    with pytest.raises(FileFormatError, match="JPEG"):
+        open_store(path).batches(4, pictures=True)[0].images()
+    with pytest.raises(FileFormatError, match="JPEG"):
+        list(open_store(path).batches(4, pictures="decoded", workers=1))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera, bend
-from skelbridge.errors import InputError, UnknownNameError, need
+from skelbridge.errors import FileFormatError, InputError, UnknownNameError, need
 from skelbridge.store.samples import LENSES, Words
 from skelbridge.store.schema import CAMERAS, JOINTS, NUMBERS, WORDS, row_shape
 from skelbridge.store.shard import File, Mapped, opened
@@ -114,8 +114,8 @@ class Batch:
             for name, value in values.items()
             if isinstance(value, dict)
         }
-        pictures = None if self.pictures is None else self.pictures[rows]
-        return Batch(**{**values, **arrays, **tables, "step": step, "pictures": pictures})
+        lists = {name: values[name] and values[name][rows] for name in ("pictures", "decoded")}
+        return Batch(**{**values, **arrays, **tables, **lists, "step": step})
 
     def with_images(self) -> Batch:
         """The same with its pictures decoded."""
@@ -123,12 +123,18 @@ class Batch:
 
 
 def decoded(pictures: Sequence[bytes | None]) -> list[NDArray[np.uint8] | None]:
-    """JPEG files as arrays (height, width, 3) RGB."""
+    """JPEG files as arrays (height, width, 3) RGB; FileFormatError for what is none."""
     read = need("PIL.Image", "data").open
     found: list[NDArray[np.uint8] | None] = []
     for picture in pictures:
-        image = None if picture is None else read(io.BytesIO(picture))
-        found.append(None if image is None else np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+        try:
+            image = None if picture is None else read(io.BytesIO(picture))
+            found.append(None if image is None else np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise FileFormatError(
+                "a packed picture", expected="a JPEG file", got=error,
+                mend="`skelbridge store verify FILE` says which file is damaged.",
+            ) from error  # fmt: skip
     return found
 
 

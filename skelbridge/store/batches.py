@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,10 +112,12 @@ class Batches:
         """Batches of `size` samples, or of a mixture; see `Store.batches`."""
         if not len(store):
             raise InputError("batches of a store", expected="samples", got="none")
+        seed = _whole("the seed", seed)  # the same for 1 and numpy's 1
+        steps = None if steps is None else _whole("steps", steps, least=0)
+        workers = _whole("workers", workers, least=0)
         mixed = None if mixture is None else _available(store, mixture, renormalise)
         if mixed is None:
-            if size is None or size < 1:
-                raise InputError("the size of batches", expected="a number above 0, or a mixture", got=size)
+            size = _whole("the size of batches, without a mixture", size, least=1)
             queues, slots = [_queue(store, "", size, list(range(len(store.pieces))))], [0] * size
         else:
             if size not in (None, mixed.size):
@@ -143,10 +146,11 @@ class Batches:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        """The batch of a step; IndexError beyond the last.
+        """The batch of a step; IndexError below 0 and beyond the last.
 
         Whoever asks for every n-th step in turn, as a loader's worker does, is served ahead.
         """
+        step = operator.index(step)
         if not 0 <= step < self.steps:
             raise IndexError(f"there are {self.steps} steps; {step} is not among them")
         found = self._ahead.pop(step, None)
@@ -164,7 +168,11 @@ class Batches:
         return self.iter()
 
     def iter(self, start: int = 0) -> Iterator[Batch]:
-        """The batches from a step on; with workers, threads compute the next ones meanwhile."""
+        """The batches from a step on; with workers, threads compute the next ones meanwhile.
+
+        Raises InputError for a step below 0; beyond the last there are none.
+        """
+        start = _whole("the step to go on at", start, least=0)
         groups = (range(first, min(first + self._group, self.steps)) for first in range(start, self.steps, self._group))
         if not self.workers:
             yield from map(self._finished, itertools.chain.from_iterable(map(self._fetch, groups)))
@@ -207,6 +215,18 @@ def _ahead(pool: ThreadPoolExecutor, task: Callable[[Item], Made], items: Iterab
     finally:
         for future in pending:
             future.cancel()
+
+
+def _whole(what: str, value: Any, least: int | None = None) -> int:
+    """A whole number, not below `least`; InputError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or (least is not None and number < least):
+        above = "" if least is None else f" from {least}"
+        raise InputError(what, expected=f"a whole number{above}", got=repr(value))
+    return number
 
 
 def _queue(store: Store, name: str, count: int, pieces: list[int]) -> Queue:

@@ -169,12 +169,19 @@ class Store:
         return dict(self._dropped)
 
     def __getitem__(self, rows: Any) -> Any:
-        """A `Sample` for a number; `Samples` for a slice or for numbers (N,), which must be of one skeleton."""
+        """A `Sample` for a number; `Samples` for a slice, numbers or a mask (N,), which must be of one skeleton.
+
+        Numbers below 0 count from the end. Raises IndexError for rows that are not there, TypeError and InputError for
+        what is no row, InputError for rows of several skeletons.
+        """
         if isinstance(rows, slice):
             return self._samples(np.arange(*rows.indices(len(self))))
         if isinstance(rows, Sequence | np.ndarray):
             return self._samples(self._checked(np.asarray(rows)))
-        return self._sample(int(self._checked(np.array([operator.index(rows)]))[0]))
+        row = operator.index(rows)
+        if isinstance(rows, bool) or not -len(self) <= row < len(self):
+            raise IndexError(f"{self.path.name} has {len(self)} samples; there is no {rows} among them")
+        return self._sample(row % len(self))
 
     def __iter__(self) -> Iterator[Sample]:
         for row in range(len(self)):
@@ -190,25 +197,26 @@ class Store:
         """Only the samples whose dataset, split, skeleton or text (`TEXT`) is the word, or one of the words, given.
 
         Dataset, split and skeleton cost nothing. Raises UnknownNameError, with the nearest, for a column or a word that
-        no sample has.
+        no sample has, InputError for what is no text.
         """
         pieces = list(self.pieces)
         for name, value in words.items():
-            wanted = {value} if isinstance(value, str) else set(value)
-            if name in _OF_SHARDS:
-                known = {getattr(piece.shard, name) for piece in pieces}
-                kept = [piece for piece in pieces if getattr(piece.shard, name) in wanted]
-            elif name in WORDS:
-                known, kept = _with_words(pieces, name, wanted)
-            else:
+            if name not in (*_OF_SHARDS, *WORDS):
                 raise UnknownNameError(
                     f"samples have no {name!r} to select by", expected=f"one of {', '.join((*_OF_SHARDS, *WORDS))}"
                 )
+            wanted = _words(name, value)
+            if name in _OF_SHARDS:
+                known = {getattr(piece.shard, name) for piece in pieces}
+                kept = [piece for piece in pieces if getattr(piece.shard, name) in wanted]
+            else:
+                known, kept = _with_words(pieces, name, wanted)
             if strange := sorted(wanted - known):
-                close = nearest(strange[0], known) or sorted(known)[:5]
+                close = ", ".join(nearest(strange[0], known) or sorted(known)[:5])
                 raise UnknownNameError(
-                    f"{self.path.name} has no {name} {strange[0]!r}", expected=f"one such as {', '.join(close)}"
-                )
+                    f"{self.path.name} has no {name} {strange[0]!r}",
+                    expected=f"one such as {close}" if known else None, got=None if known else "no samples",
+                )  # fmt: skip
             pieces = kept
         return self._with(pieces)
 
@@ -277,11 +285,11 @@ class Store:
             return np.flatnonzero(rows)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise InputError("rows of a store", expected="whole numbers (N,)", got=f"{rows.dtype} {rows.shape}")
+        strange = (rows < -len(self)) | (rows >= len(self))
+        if strange.any():
+            raise IndexError(f"{self.path.name} has {len(self)} samples; there is no {rows[strange][0]} among them")
         rows = rows.astype(np.int64)
-        rows = np.where(rows < 0, rows + len(self), rows)
-        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
-            raise IndexError(f"{self.path.name} has {len(self)} samples; there is no {rows.max()} among them")
-        return rows
+        return np.where(rows < 0, rows + len(self), rows)
 
     def by_piece(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
         """Ascending rows (N,) as the numbers of their pieces and their places in each."""
@@ -295,7 +303,8 @@ class Store:
         order = np.argsort(rows, kind="stable")
         blocks = [self.pieces[number].samples(places) for number, places in self.by_piece(rows[order])]
         if not blocks:
-            return Samples.of(self.skeleton, points=np.zeros((0, len(self.skeleton), 3)))
+            _ = self.skeleton  # one, or it is an error
+            return self.pieces[0].samples(slice(0))
         for block in blocks:
             if str(block.skeleton) != str(blocks[0].skeleton):
                 raise InputError(
@@ -343,14 +352,24 @@ def _alike(blocks: list[Samples]) -> list[Samples]:
     return [replace(b, points=filled(b, "points", 3), points2d=filled(b, "points2d", 2)) for b in blocks]
 
 
+def _words(name: str, value: str | Iterable[str]) -> set[str]:
+    """A word, or words, to select by."""
+    wanted = {value} if isinstance(value, str) else set(value) if isinstance(value, Iterable) else {value}
+    if strange := [word for word in wanted if not isinstance(word, str)]:
+        raise InputError(f"the {name} to select", expected="a word or words", got=repr(strange[0]))
+    return wanted
+
+
 def _with_words(pieces: Iterable[Piece], name: str, wanted: set[str]) -> tuple[set[str], list[Piece]]:
     """All words of a text column, and the pieces with only the rows that say one of those wanted."""
     known: set[str] = set()
     kept = []
     for piece in pieces:
-        entries = piece.mapped.entries(name)
-        known.update(entries)
+        column, entries = piece.mapped.column(f"text/{name}"), piece.mapped.entries(name)
+        shown = column if piece.kept is None else column[piece.rows()]
+        piece.mapped.check_codes(name, shown, len(entries))
+        known.update(entries[code] for code in np.flatnonzero(np.bincount(shown)))
         codes = [code for code, word in enumerate(entries) if word in wanted]
         if codes:
-            kept.append(piece.showing(np.isin(piece.mapped.column(f"text/{name}"), codes)))
+            kept.append(piece.showing(np.isin(column, codes)))
     return known, kept
