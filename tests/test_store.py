@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 from stores import assert_same, block, cameras, write
 
 from skelbridge.errors import FileFormatError, InputError, UnknownNameError
-from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter, open_store, set_dropped, verify
+from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter, merge, open_store, set_dropped, verify
 from skelbridge.store import index as index_module
 from skelbridge.store.samples import TEXT, Words
 from skelbridge.store.schema import CAMERAS, NUMBERS, Sample, field_table
@@ -342,3 +342,55 @@ def test_a_sample_tells_its_world_and_its_reader_in_a_line(tmp_path):
     assert sample.reader == 7
     assert repr(sample) == "<Sample 2: d, h36m_17, train, a.mp4, frame 2, person 0>"
     assert repr(sample.skeleton) == "<Skeleton h36m_17: 17 joints>"
+
+
+def test_rows_that_are_not_there_are_named(tmp_path):
+    store = open_store(write(tmp_path / "a.h5", [block(20)]))
+    for rows, told in ((20, "20"), (-21, "-21"), (2**70, str(2**70)), ([0, -100], "-100"), ([2**63], str(2**63))):
+        with pytest.raises(IndexError, match=rf"20 samples; there is no {told} "):
+            _ = store[rows]
+    assert store[-20].row == 0
+    for rows, error in ((True, IndexError), (1.5, TypeError), ([0.5], InputError), (np.ones(19, bool), InputError)):
+        with pytest.raises(error):
+            _ = store[rows]
+
+
+def test_no_rows_of_2d_points_are_2d_points(tmp_path):
+    none = open_store(write(tmp_path / "a.h5", [block(5, flat=True)]))[:0]
+    assert none.points is None
+    assert none.points2d.shape == (0, 17, 2)
+
+
+def test_selecting_by_what_no_sample_says(tmp_path):
+    path = write(tmp_path / "a.h5", [block(10, subject=["S1"] * 5 + ["S2"] * 5)])
+    with pytest.raises(InputError, match=r"subject.*got 1"):
+        open_store(path).select(subject=1)
+    with pytest.raises(InputError, match=r"subject.*got 3"):
+        open_store(path).select(subject=["S1", 3])
+    with pytest.raises(UnknownNameError, match="'frame' to select by"):
+        open_store(path).select(frame=3)
+    set_dropped(path, {"bad": range(5)})
+    with pytest.raises(UnknownNameError, match=r"'S1': expected one such as S2"):
+        open_store(path).select(subject="S1")
+    set_dropped(path, {"bad": range(10)})
+    with pytest.raises(UnknownNameError, match=r"'h36m': got no samples"):
+        open_store(path).select(dataset="h36m")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes symbolic links")
+def test_a_symbolic_link_to_a_store_is_that_store(tmp_path):
+    path = write(tmp_path / "data" / "a.h5", [block(10)])
+    link = tmp_path / "link.h5"
+    link.symlink_to(path)
+    assert_same(open_store(link)[:], block(10), "train")
+    set_dropped(link, {"bad": [1]})
+    write_more = StoreWriter(link, dataset="h36m", skeleton="h36m_17")
+    with write_more, JobWriter(link, "more", "h36m", "train", "h36m_17") as job:
+        job.add(block(5, seed=1))
+        write_more.commit(job.finish(["more"]))
+    assert link.is_symlink()
+    assert len(open_store(path)) == 14
+    assert verify(link) == []
+    with pytest.raises(InputError, match="twice"):
+        merge([link, path], tmp_path / "m.h5")
+    assert len(merge([link], tmp_path / "m.h5")) == 14

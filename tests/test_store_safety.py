@@ -256,6 +256,25 @@ def test_leftovers_are_told_and_removed(tmp_path):
     assert (shards_folder(path) / "notes.txt").exists()
 
 
+def test_leftovers_beside_an_index_go_whatever_its_name(tmp_path):
+    path = write(tmp_path / "a [1].h5", [block(10)])
+    (tmp_path / ".a [1].h5.0123abcd.part").write_bytes(b"half")
+    StoreWriter(path, dataset="h36m", skeleton="h36m_17").close()
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="uses POSIX locks")
+def test_a_disk_without_locks_is_told_from_another_writer(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(InputError, match="locked"):
+        StoreWriter(tmp_path / "a.h5", dataset="h36m", skeleton="h36m_17")
+
+
 def hostile(path, change):
     """A sealed file that says it is one of ours, after `change` of its HDF5 content."""
     with h5py.File(path, "r+") as file:

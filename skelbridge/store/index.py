@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +152,21 @@ class IndexFile:
         sealed.write(path, {"schema": self.index.schema_version, "kind": "skelbridge index"}, columns)
 
 
+def store_path(path: str | Path) -> Path:
+    """Where a store lies: a symbolic link to its index is followed, as shards and members lie beside the index."""
+    path = Path(path)
+    return path.resolve() if os.path.islink(path) else path
+
+
+def existing(path: str | Path) -> Path:
+    """As `store_path`; FileFormatError where there is no file."""
+    path = store_path(path)
+    if not os.path.isfile(path):
+        got = "a folder" if os.path.isdir(path) else "no such file"
+        raise damaged(path, "", expected="a store", got=got, mend="Check the path.")
+    return path
+
+
 def shards_folder(path: Path) -> Path:
     """Where the shards of a store lie."""
     return path.with_name(path.name + ".shards")
@@ -160,9 +177,7 @@ def read_index(path: Path, *, versions: Iterable[int] = (SCHEMA,)) -> IndexFile:
 
     Raises FileFormatError where it is damaged, of another schema version, or no index.
     """
-    if not path.is_file():
-        raise damaged(path, "", expected="a store", got="no such file", mend="Check the path.")
-    sealed.check(path)
+    sealed.check(existing(path))
     attributes, places = sealed.layout(path)
     if attributes.get("kind") != "skelbridge index":
         raise damaged(
@@ -196,7 +211,7 @@ def _check_version(path: Path, found: int, versions: Iterable[int]) -> None:
         )  # fmt: skip
     raise FileFormatError(
         f"{path}: a store of an older skelbridge", expected=f"schema version {SCHEMA}", got=found,
-        mend=f"Run: skelbridge store migrate {path}",
+        mend=f"Run: skelbridge store migrate {shlex.quote(str(path))}",
     )  # fmt: skip
 
 

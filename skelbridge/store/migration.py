@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skelbridge.errors import FileFormatError, InputError
 from skelbridge.io.files import damaged
 from skelbridge.store import sealed
-from skelbridge.store.index import SCHEMA, IndexFile, Shard, read_index, shards_folder
+from skelbridge.store.index import SCHEMA, IndexFile, Shard, existing, read_index, shards_folder
 from skelbridge.store.sealed import Column
 from skelbridge.store.writer import Lock, check_shard, remove_leftovers
 
@@ -27,7 +27,7 @@ def migrate(path: str | Path) -> int:
 
     Raises InputError where another writer is at work, FileFormatError for damaged files and newer versions.
     """
-    path = Path(path)
+    path = existing(path)
     lock = Lock(path)
     try:
         file = read_index(path, versions=(1, SCHEMA))

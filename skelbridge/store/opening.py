@@ -11,7 +11,7 @@ import numpy as np
 
 from skelbridge.io.files import damaged
 from skelbridge.skeletons import Skeleton
-from skelbridge.store.index import Dropped, Index, IndexFile, Shard, read_index, shards_folder
+from skelbridge.store.index import Dropped, Index, IndexFile, Shard, existing, read_index, shards_folder
 from skelbridge.store.reader import Piece, Store
 from skelbridge.store.shard import File
 
@@ -22,7 +22,7 @@ def open_store(path: str | Path, *, dropped: bool = False) -> Store:
     dropped: show the samples that cleaning left out as well.
     Raises FileFormatError where a file is missing, damaged, of another version, or not what it was when merged.
     """
-    path = Path(path)
+    path = existing(path)
     file = read_index(path)
     reasons: Counter[str] = Counter()
     pieces = []

@@ -79,9 +79,9 @@ def write(path: Path, attributes: Mapping[str, str | int], columns: Mapping[str,
     HDF5 lays out the file, the arrays are then written at their places: so a full disk is one plain error, and no
     array passes through memory twice.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")
     with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             places = _laid_out(temporary, attributes, columns)
             with temporary.open("r+b") as stream:

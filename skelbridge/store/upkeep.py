@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skelbridge.errors import InputError, SkelbridgeError
 from skelbridge.store import sealed
-from skelbridge.store.index import Cleaning, Dropped, IndexFile, read_index, shards_folder
+from skelbridge.store.index import Cleaning, Dropped, IndexFile, existing, read_index, shards_folder, store_path
 from skelbridge.store.opening import leaves, open_store
 from skelbridge.store.reader import Store
 from skelbridge.store.shard import File, Mapped
@@ -30,7 +30,7 @@ def set_dropped(
     a mask over all its rows. A row with several reasons has the first. settings: those of the cleaning, plain values.
     Samples that a linked store leaves out stay out. Raises InputError for masks of another size and unknown keys.
     """
-    path = Path(path)
+    path = existing(path)
     if len(reasons) > 255:
         raise InputError("reasons to leave samples out", expected="at most 255", got=len(reasons))
     lock = Lock(path)
@@ -75,7 +75,7 @@ class Problem:
 
 def verify(path: str | Path) -> list[Problem]:
     """Read every byte of a store and of those that it links; lists what is damaged, missing or left over."""
-    return _problems(Path(path), (Path(path).resolve(),))
+    return _problems(store_path(path), (Path(path).resolve(),))
 
 
 def _problems(path: Path, above: tuple[Path, ...]) -> list[Problem]:

@@ -6,6 +6,8 @@ leftovers of a killed run, which the next writer removes.
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 import re
 import tempfile
@@ -35,6 +37,7 @@ from skelbridge.store.index import (
     read_index,
     same_joints,
     shards_folder,
+    store_path,
 )
 from skelbridge.store.samples import LENSES, Samples
 from skelbridge.store.schema import CAMERAS, MAY_LACK, NUMBERS, PACKED, WORDS
@@ -58,7 +61,7 @@ class JobWriter:
     """
 
     def __init__(self, path: str | Path, name: str, dataset: str, split: str, skeleton: str | Skeleton):
-        self._folder = shards_folder(Path(path))
+        self._folder = shards_folder(store_path(path))
         self.name, self.dataset, self.split = name, dataset, split
         self.skeleton = card_named(skeleton)
         self._shards: list[Shard] = []
@@ -222,9 +225,10 @@ class _Spool:
     """Bytes of rows, of any length, in a file until their shard is written."""
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder
-        self._file: IO[bytes] = tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=SPOOL)  # noqa: SIM115
+        with sealed.disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=SPOOL)  # noqa: SIM115
         self._rows: list[int] = []
         self._sizes: list[int] = []
 
@@ -278,7 +282,7 @@ class StoreWriter:
         root: str | Path = "",
         about: Mapping[str, Any] | None = None,
     ):
-        self.path, self._card = Path(path), card_named(skeleton)
+        self.path, self._card = store_path(path), card_named(skeleton)
         self._lock = Lock(self.path)
         try:
             wanted = Index(
@@ -341,9 +345,9 @@ class StoreWriter:
         """InputError that says what differs, unless the store holds what is to be written."""
         if found.members is not None:
             raise InputError(f"{self.path}: it links other stores", mend="Name another file to write to.")
-        before, now = (
-            {"dataset": i.dataset, "skeleton": i.skeleton, "joints": i.card().names, **i.about} for i in (found, wanted)
-        )
+        before, now = ({"dataset": i.dataset, "skeleton": i.skeleton, **i.about} for i in (found, wanted))
+        if found.skeleton == wanted.skeleton:
+            before["joints"], now["joints"] = found.card().names, wanted.card().names
         if names := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
             raise InputError(
                 f"{self.path}: it was begun otherwise",
@@ -370,7 +374,7 @@ def leftovers(path: Path, index: Index) -> list[Path]:
 
 def remove_leftovers(path: Path, index: Index) -> None:
     """Remove what a killed run left."""
-    for file in (*leftovers(path, index), *path.parent.glob(f".{path.name}.*{PART}")):
+    for file in (*leftovers(path, index), *path.parent.glob(f".{glob.escape(path.name)}.*{PART}")):
         file.unlink(missing_ok=True)
 
 
@@ -399,6 +403,8 @@ class Lock:
     _held: set[str] = set()  # noqa: RUF012  a system's lock does not keep a process from itself
 
     def __init__(self, path: Path):
+        if not path.name:
+            raise InputError("the file of a store", expected="a name", got=repr(str(path)))
         self._key = str(path.resolve())
         if self._key in self._held:
             raise _busy(path)
@@ -408,9 +414,13 @@ class Lock:
         try:
             if fcntl is not None:
                 fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._handle)
-            raise _busy(path) from None
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise _busy(path) from None
+            raise InputError(
+                f"{path} cannot be locked", got=error.strerror, mend="Write on a disk that knows locks."
+            ) from error
         self._held.add(self._key)
         self._mine = True
 
