@@ -1,5 +1,6 @@
 """The commands about datasets and stores: what they print and write, and how they fail."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from skelbridge.cli import main
 from skelbridge.datasets import dataset, datasets, readers
 from skelbridge.datasets.cards import table
 from skelbridge.datasets.clean import clean
-from skelbridge.store import open_store
+from skelbridge.store import StoreWriter, open_store, set_dropped
 from skelbridge.synthetic.native import copies
 
 
@@ -118,13 +119,16 @@ def test_clean_and_audit(folder, capsys):
 
 
 def test_merge_and_its_plan(folder, capsys):
-    one, other = ingested(folder), ingested(folder, "b.h5", "--no-thin")
+    one, other = ingested(folder, "a.h5", "--splits", "test"), ingested(folder, "b.h5", "--splits", "train")
     capsys.readouterr()
     assert run("merge", one, other, "--plan") == 0
     assert "CC0" in capsys.readouterr().out
     assert run("merge", one, other, "--out", folder / "m.h5") == 0
     assert len(open_store(folder / "m.h5")) == len(open_store(one)) + len(open_store(other))
+    set_dropped(folder / "m.h5", {"ugly": [0, 1]})
+    capsys.readouterr()
     assert run("store", "info", folder / "m.h5") == 0
+    assert "cleaned out: 2  ugly" in capsys.readouterr().out
     assert run("store", "verify", folder / "m.h5") == 0
     assert run("store", "migrate", one) == 0
 
@@ -160,16 +164,41 @@ def test_a_store_that_failed_its_checks_is_not_merged(folder, capsys):
         (["merge", "a.h5"], "either"),
         (["sample", "tinny", "--out", "x"], "tiny"),
         (["sample", "coco", "--out", "IN"], "empty"),
+        (["sample", "coco", "--out", "file/x"], "file/x"),
+        (["ingest", "tiny", "--root", "IN", "--out", "x.h5", "--step", "9" * 20], "step"),
+        (["ingest", "tiny", "--root", "IN", "--out", "/"], "name"),
+        (["store", "info", "IN"], "a folder"),
+        (["store", "migrate", "/"], "a folder"),
+        (["store", "info", "a.h5", "--png", "x.foo"], ".png"),
+        (["store", "audit", "a.h5", "--out", "file"], "file"),
         (["fit", "nowhere.h5", "--out", "x.safetensors"], "nowhere.h5"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, monkeypatch, words, told):
     monkeypatch.chdir(folder)
+    (folder / "file").touch()
+    StoreWriter(folder / "a.h5", dataset="tiny", skeleton="h36m_17").close()
     assert run(*(folder / "in" if word == "IN" else word for word in words)) == 2
     error = capsys.readouterr().err
     assert error.startswith("skelbridge: ")
     assert len(error.strip().splitlines()) == 1
     assert told in error
+
+
+def test_a_store_without_samples_is_shown_cleaned_and_merged(folder, capsys):
+    StoreWriter(folder / "a.h5", dataset="tiny", skeleton="h36m_17").close()
+    assert run("store", "info", folder / "a.h5") == 0
+    assert "0 samples (none) from 0 parts" in capsys.readouterr().out
+    for words in (["verify"], ["clean"], ["migrate"], ["audit", "--out", folder / "sheets"]):
+        assert run("store", words[0], folder / "a.h5", *words[1:]) == 0
+    assert run("merge", folder / "a.h5", "--plan") == 0
+    assert run("merge", folder / "a.h5", "--out", folder / "m.h5") == 0
+
+
+def test_looking_for_a_store_that_is_not_there_makes_no_file(folder, capsys):
+    for words in (["migrate"], ["clean"], ["info"], ["verify"]):
+        assert run("store", words[0], folder / "no" / "a.h5") == 2
+    assert not (folder / "no").exists()
 
 
 def test_latents_are_fitted_on_a_store(folder, capsys):
@@ -186,8 +215,9 @@ def test_latents_are_fitted_on_a_store(folder, capsys):
 @pytest.mark.parametrize("name", [name for name in readers() if name in copies()])
 def test_a_copy_of_every_dataset_is_written_and_ingested(tmp_path, name, capsys):
     """A stranger's first steps: `sample`, then the command that it prints."""
-    assert run("sample", name, "--out", tmp_path / "in") == 0
-    command = capsys.readouterr().out.strip().splitlines()[-1].removeprefix("read it: skelbridge ").split()
+    assert run("sample", name, "--out", tmp_path / "a copy") == 0
+    command = capsys.readouterr().out.strip().splitlines()[-1].removeprefix("read it: ")
+    command = shlex.split(command)[1:]
     command[command.index("--out") + 1] = str(tmp_path / "a.h5")
     assert run(*command) == 0, capsys.readouterr().err
     assert len(open_store(tmp_path / "a.h5", dropped=True)) > 0

@@ -208,6 +208,41 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_workers_end_with_a_parent_that_is_killed(own, tmp_path):
+    script, out = tmp_path / "command.py", tmp_path / "a.h5"
+    script.write_text(COMMAND)
+    here = Path(__file__).parent
+    child = subprocess.Popen(
+        [sys.executable, str(script), "ingest", "tiny", "--root", str(own), "--out", str(out), "--workers", "2",
+         "--set", "slow=0.7"],
+        env={**os.environ, "PYTHONPATH": f"{here.parent}{os.pathsep}{here}"},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (out.exists() and len(open_store(out))):
+            time.sleep(0.02)
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        workers = [
+            Path("/proc") / pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+    finally:
+        child.kill()
+        child.wait()
+    assert len(workers) == 2
+    while time.monotonic() < deadline and any(map(alive, workers)):
+        time.sleep(0.02)
+    assert not any(map(alive, workers))
+
+
+def alive(process):
+    """Whether a process of /proc still runs; who was adopted may stay as a zombie."""
+    try:
+        return (process / "stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_ctrl_c_keeps_what_is_complete_and_the_same_command_goes_on(own, tmp_path, workers):

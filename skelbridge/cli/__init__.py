@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `skelbridge formats | head`
         sys.stderr.close()
+    except OSError as error:  # a place that cannot be read or written
+        print(f"skelbridge: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,11 +174,19 @@ def _info(options: argparse.Namespace) -> None:
     from skelbridge.datasets.report import IngestReport
     from skelbridge.store import describe, open_store
 
-    found = describe(open_store(options.store))
+    if options.png and options.png.suffix.lower() != ".png":
+        raise InputError("--png", expected="a file that ends in .png", got=str(options.png))
+    store = open_store(options.store)
+    found = describe(store)
     for name, contents in found.items():
         print(f"{name} as {contents.skeleton}: {_contents(contents)}")
     report = IngestReport.of(options.store)
-    print(f"\n{report}" if report.parts else f"{options.store}: {len(found)} datasets in stores that it links")
+    if report.dataset:
+        print(f"\n{report}")
+    else:
+        print(f"\n{options.store}: {len(store):,} samples of {len(store.datasets)} datasets, in stores that it links")
+        for reason, count in sorted(store.reasons().items()):
+            print(f"  cleaned out: {count:,}  {reason}")
     if options.png:
         from skelbridge.plot.store import plot_store
 
@@ -241,5 +250,6 @@ def _sample(options: argparse.Namespace) -> None:
     card = dataset(options.dataset)
     people = write_copy(card.id, options.out)
     print(f"{options.out}: {card.title}'s layout with {len(people)} virtual people in pictures")
-    models = " --models " + str(options.out / "models") if (options.out / "models").is_dir() else ""
-    print(f"read it: skelbridge ingest {card.id} --root {options.out}{models} --out {card.id}.h5")
+    models = ["--models", str(options.out / "models")] if (options.out / "models").is_dir() else []
+    read = ["skelbridge", "ingest", card.id, "--root", str(options.out), *models, "--out", f"{card.id}.h5"]
+    print(f"read it: {shlex.join(read)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -38,6 +39,7 @@ from skelbridge.datasets.thinning import Thinner
 from skelbridge.errors import InputError, SkelbridgeError, need
 from skelbridge.io.tree import MissingFileError, Tree
 from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter
+from skelbridge.store.index import shards_folder
 
 Pack = Literal["crop"]
 
@@ -189,8 +191,8 @@ def ingest(
 
 def _thinning(card: DatasetCard, thin: bool, step: int | None) -> Thinning:
     rule = card.thinning if thin else Thinning(rule="none")
-    if step is not None and step < 1:
-        raise InputError("step", expected="1 or more", got=step)
+    if step is not None and not 1 <= step < 2**31:
+        raise InputError("step", expected="1 or more, less than 2^31", got=step)
     return rule if step is None else rule.model_copy(update={"step": step})
 
 
@@ -241,19 +243,21 @@ def _run(
     failure: Failure | None = None
     left, kept, begun = sum(len(job.parts) for job in jobs), 0, time.monotonic()
     bar = tqdm(total=parts, initial=parts - left, unit="part", disable=None if progress else True)
-    with bar, _pool(workers, dask) as pool:
-        for job, found in _results(plan, jobs, pool):
-            if isinstance(found, Failure):
-                failure = failure or found
-                continue
-            writer.commit(found)
-            kept += sum(shard.rows for shard in found.shards)
-            bar.set_postfix_str(f"{kept:,} samples, {kept / (time.monotonic() - begun):,.0f}/s", refresh=False)
-            bar.update(len(job.parts))
-    vars(_opened).clear()
+    try:
+        with bar, _pool(workers, dask) as pool:
+            for job, found in _results(plan, jobs, pool):
+                if isinstance(found, Failure):
+                    failure = failure or found
+                    continue
+                writer.commit(found)
+                kept += sum(shard.rows for shard in found.shards)
+                bar.set_postfix_str(f"{kept:,} samples, {kept / (time.monotonic() - begun):,.0f}/s", refresh=False)
+                bar.update(len(job.parts))
+    finally:
+        vars(_opened).clear()  # files may be mended before the next call
     if failure is not None:
         raise (MissingFileError if failure.missing else IngestError)(
-            f"{plan.source.reader.id}, the part {failure.part!r}", got=failure.message,
+            f"{plan.source.reader.id}, the part {failure.part!r}", got=failure.message.rstrip("."),
             mend="What was complete is in the store; the same command goes on from there.",
         )  # fmt: skip
 
@@ -267,8 +271,8 @@ def _results(plan: Plan, jobs: list[Job], pool: Executor | None) -> Iterator[tup
             if isinstance(found, Failure):
                 return
         return
-    futures = {pool.submit(run_job, plan, job): job for job in jobs}
     try:
+        futures = {pool.submit(run_job, plan, job): job for job in jobs}
         for future in as_completed(futures):
             if future.cancelled():
                 continue
@@ -303,7 +307,7 @@ def _pool(workers: int, dask: str | None) -> Iterator[Executor | None]:
     elif workers:
         before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as executor:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as executor:
             try:
                 yield executor
             except BaseException:
@@ -315,9 +319,17 @@ def _pool(workers: int, dask: str | None) -> Iterator[Executor | None]:
         yield None
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C is the parent's: it ends its workers."""
+def _begin_worker() -> None:
+    """Ctrl-C is the parent's: it ends its workers. Where it is killed itself, they end as well."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def run_job(plan: Plan, job: Job) -> JobRecord | Failure:
@@ -433,7 +445,8 @@ def _checked(card: DatasetCard, store: Path, writer: StoreWriter, force: bool) -
         raise CheckError(
             f"{card.title} fails its self-check{'s' if len(failed) > 1 else ''}",
             got="; ".join(_told(check) for check in failed),
-            mend=f"Check the folder and the settings, then remove {store} and ingest anew; --force keeps it as it is.",
+            mend=f"Check the folder and the settings, then remove {store} and {shards_folder(store)} and ingest anew; "
+            "--force keeps it as it is.",
         )
     writer.commit(
         JobRecord(job=f"forced-{len(report.forced)}", parts=(), shards=(), report={"forced": [c.name for c in failed]})
