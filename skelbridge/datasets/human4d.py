@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.camera import Camera
-from skelbridge.datasets._native import known_rows
+from skelbridge.datasets._native import blocks, known_rows
 from skelbridge.datasets._parse import array, camera, load
 from skelbridge.datasets.reader import Choice, Part, Reader
 from skelbridge.io.files import damaged
 from skelbridge.io.json_files import entry
 from skelbridge.io.pickles import read_npy
-from skelbridge.io.tree import natural
 from skelbridge.store.samples import Samples
 
 SIZE = (1280, 720)
 
 #: A copy of the row before it.
 TWICE = 15
+
+_NO_BOX = np.full(4, np.nan)
 
 
 class Human4d(Reader):
@@ -50,26 +51,43 @@ class Human4d(Reader):
         }
         points = {group: self._pose(path) for group, path in poses.items()}
         for device, lens in self._cameras(subject).items():
-            for group, image in self._pictures(part.key, device, sorted(poses)):
-                if group not in points:
-                    self.notes.drop("no pose of the frame set")
+            pictures, boxes = list(self._pictures(part.key, device, sorted(poses))), self._boxes(part.key, device)
+            self.notes.drop("no pose of the frame set", sum(group not in points for group, _ in pictures))
+            seen = [(group, image, n) for group, image in pictures for n in range(len(points.get(group, ())))]
+            for some in blocks(len(seen)):
+                world = np.stack([points[group][person] for group, _, person in seen[some]])
+                rows = known_rows(world, self.notes)
+                if not len(rows):
                     continue
-                rows = known_rows(points[group], self.notes)
-                if len(rows):
-                    yield Samples.of(
-                        self.skeleton,
-                        world=points[group][rows],
-                        camera=lens,
-                        frame=group,
-                        person=rows,
-                        image=image,
-                        image_size=SIZE,
-                        split=part.split,
-                        subject=subject,
-                        sequence=part.key,
-                        view=device,
-                        native=poses[group],
-                    )
+                groups, images, people = zip(*(seen[some][row] for row in rows), strict=True)
+                yield Samples.of(
+                    self.skeleton,
+                    world=world[rows],
+                    camera=lens,
+                    box=[boxes.get((group - first, n), _NO_BOX) for group, n in zip(groups, people, strict=True)],
+                    frame=groups,
+                    person=people,
+                    image=images,
+                    image_size=SIZE,
+                    split=part.split,
+                    subject=subject,
+                    sequence=part.key,
+                    view=device,
+                    native=[poses[group] for group in groups],
+                )
+
+    def _boxes(self, recording: str, device: str) -> dict[tuple[int, int], NDArray[np.float64]]:
+        """Left, top, width, height in the colour picture, by pose and person, as far as the files have them."""
+        found = {}
+        for path in self.tree.glob(f"{recording}/*{device}*bbox*.npy"):
+            with self.tree.open(path) as stream:
+                corners = read_npy(stream, self.tree.root / path)
+            corners = corners[:, None] if corners.ndim == 2 else corners  # of one person
+            corners = array(self.tree.root / path, "", corners, (None, None, 4), missing=True)
+            sides = corners[..., 2:] - corners[..., :2]
+            for pose, person in zip(*np.nonzero((sides > 0).all(axis=-1)), strict=True):
+                found[int(pose), int(person)] = np.append(corners[pose, person, :2], sides[pose, person])
+        return found
 
     def _pose(self, path: str) -> NDArray[np.float64]:
         """The joints of all people in a file, (people, J, 3) mm."""
@@ -81,7 +99,7 @@ class Human4d(Reader):
     def _pictures(self, recording: str, device: str, groups: list[int]) -> Iterator[tuple[int, str]]:
         """Frame set and path of a camera's pictures; of all poses, and no path, where there are no pictures."""
         folder = f"{recording}/Dump/color"
-        paths = sorted(self.tree.glob(f"{folder}/*_{device}_color_*.png"), key=natural)
+        paths = self.tree.glob(f"{folder}/*_{device}_color_*.png")
         if not paths and not self.tree.folders(folder):
             yield from ((group, "") for group in groups)
         for path in paths:

@@ -66,7 +66,11 @@ def _recording(out: Path, number: int, rig: dict[str, Camera]) -> list[Truth]:
             if 0 <= pose < count and name not in lacking:
                 world = joints[pose - before]
                 path = image.relative_to(out).as_posix()
-                truths.append(Truth("human4d_33", "train", path, points=camera.to_camera(world), world=world))
+                left, top, wide, high = map(float, boxes[pose])
+                truths.append(
+                    Truth("human4d_33", "train", path, points=camera.to_camera(world), world=world,
+                          box=(left, top, wide, high))
+                )  # fmt: skip
     depth = "P2\n320 180\n65535\n" + "\n".join(" ".join(["30000"] * 320) for _ in range(180)) + "\n"
     write_text(folder / "Dump" / "depth" / f"{first}_M72e_depth_{first * 2 + 1311}.pgm", depth)
     return truths
