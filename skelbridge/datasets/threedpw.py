@@ -34,12 +34,8 @@ class ThreeDpw(Reader):
     def read(self, part: Part) -> Iterator[Samples]:
         (path,) = part.args
         content = load_pickle(self.tree, path)
-        poses = self._array(path, content, (None, 4, 4), "cam_poses")
+        poses = self._array(path, content, (None, 4, 4), "cam_poses", missing=True)  # what is not valid may be anything
         matrix = self._array(path, content, (3, 3), "cam_intrinsics")
-        places = [
-            camera(self.tree.root / path, f"cam_poses {row}", matrix, pose[:3, :3], pose[:3, 3] * 1000)
-            for row, pose in enumerate(poses)
-        ]
         size = self._size(part.key, matrix)
         people = self._people(path, content, "jointPositions")
         for person in range(len(people)):
@@ -68,7 +64,10 @@ class ThreeDpw(Reader):
                     self.skeleton,
                     world=None if world is None else world[kept],
                     points2d=None if image is None else image[kept],
-                    camera=[places[row] for row in kept],
+                    camera=[
+                        camera(self.tree.root / path, f"cam_poses {row}", matrix, pose[:3, :3], pose[:3, 3] * 1000)
+                        for row, pose in zip(kept, poses[kept], strict=True)
+                    ],
                     world_known=True,
                     frame=kept,
                     person=person,
@@ -87,8 +86,10 @@ class ThreeDpw(Reader):
         rows = np.flatnonzero((valid != 0) & seen)
         return rows[known_rows(points[rows], self.notes)]
 
-    def _array(self, path: str, content: dict[str, Any], shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
-        return array(self.tree.root / path, name, field(self.tree, path, content, name), shape)
+    def _array(
+        self, path: str, content: dict[str, Any], shape: tuple[int | None, ...], name: str, missing: bool = False
+    ) -> NDArray[Any]:
+        return array(self.tree.root / path, name, field(self.tree, path, content, name), shape, missing=missing)
 
     def _people(self, path: str, content: dict[str, Any], *names: str, count: int | None = None) -> Any:
         """The list of what every person has under a name, which is spelt in several ways."""

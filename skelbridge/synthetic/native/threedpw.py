@@ -22,7 +22,7 @@ _Pairs = set[tuple[int, int]]
 _SEQUENCES: tuple[tuple[str, str, str, tuple[int, int], _Pairs, _Pairs], ...] = (
     ("courtyard_arguing_00", "train", "mf", (1920, 1080), {(1, 0), (1, 1)}, set()),
     ("courtyard_hug_00", "validation", "ff", (1080, 1920), {(0, 4)}, {(0, 2), (1, 0)}),
-    ("downtown_walking_00", "test", "m", (1080, 1920), set(), {(0, 3)}),
+    ("downtown_walking_00", "test", "m", (1080, 1920), {(0, 4)}, {(0, 3)}),
 )
 
 
@@ -42,12 +42,14 @@ def _sequence(out: Path, number: int) -> list[Truth]:
     valid = np.ones((len(people), FRAMES), np.int64)
     for person, frame in lost:
         valid[person, frame] = 0
+    nowhere = ~valid.any(axis=0)
     spelling = ("poses2D", "gender") if number == 0 else ("poses2d", "genders")
     content = _content(name, people, cameras) | {
         spelling[0]: flat,
         spelling[1]: list(genders),
         "campose_valid": list(valid),
     }
+    content["cam_poses"][nowhere] = np.nan  # where the camera is not known at all, its pose is nothing to go by
     write_pickle(out / "sequenceFiles" / split / f"{name}.pkl", content, python2=True)
     truths = []
     for frame, camera in enumerate(cameras):
