@@ -70,5 +70,5 @@ def video_length(tree: Tree, path: str) -> int | None:
     """The number of frames of a video; None where there is no such file."""
     if not tree.exists(path):
         return None
-    with Video(tree.open(path), path) as video:
+    with Video(tree.open(path), str(tree.root / path)) as video:
         return len(video)

@@ -136,9 +136,12 @@ class Muco3dhp(Reader):
                 self._recordings[name] = self._recording(source, name)
             recording = self._recordings[name]
             frame -= int(self.settings["images_from"])
-            if view not in recording.flat or not 0 <= frame < len(recording.flat[view]):
-                got = f"camera {view}, frame {frame}"
-                raise damaged(self.tree.root / _INFO, "composite_info", expected=f"a frame of {name}", got=got)
+            if view not in recording.flat:
+                expected = f"camera {view} in annot.mat and camera.calibration, as {_INFO} has it"
+                raise damaged(source.root / name, "", expected=expected, got=f"cameras {sorted(recording.flat)}")
+            if not 0 <= frame < len(recording.flat[view]):
+                expected = f"a frame of {name}, camera {view}, below {len(recording.flat[view])}"
+                raise damaged(self.tree.root / _INFO, "composite_info", expected=expected, got=frame)
             lens, size = recording.views[view]
             points.append(lens.to_camera(recording.world[frame]))
             flat.append(recording.flat[view][frame])

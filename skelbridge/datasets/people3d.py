@@ -109,7 +109,7 @@ class People3d(Reader):
         if not self.settings["masks"] or not self.tree.exists(path):
             return None
         with self.tree.open(path) as stream:
-            picture = read_image(stream, path)
+            picture = read_image(stream, str(self.tree.root / path))
         if picture.shape[:2] != SIZE[::-1]:
             raise damaged(self.tree.root / path, "", expected=f"a picture of {SIZE}", got=picture.shape[1::-1])
         mask = (np.abs(picture.astype(int) - BACKGROUND) > FAR).any(axis=-1)
