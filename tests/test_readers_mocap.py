@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,18 @@ def test_the_left_camera_of_the_stereo_part_of_mads_is_read_on_demand(copy: Copy
     assert left.text["image"][0].endswith("_Left.avi")
     np.testing.assert_allclose(left.points, first.points, atol=0.01)
     np.testing.assert_allclose(left.projected(), first.projected(), atol=0.01)
+
+
+def test_test_samples_of_h3wb_without_a_pictures_name_are_dropped(copy: Copy, tmp_path: Path) -> None:
+    root = tmp_path / "h3wb"
+    shutil.copytree(copy("h3wb"), root)
+    (root / "RGBto3D_test_3d.json").unlink()
+    half = read("h3wb", root, "2Dto3D_test_3d.json")
+    file = root / "2Dto3D_test_3d.json"
+    (first, sample), *others = json.loads(file.read_text()).items()
+    del sample["image_path"]
+    file.write_text(json.dumps({first: sample, **dict(others)}))
+    assert len(read("h3wb", root, "2Dto3D_test_3d.json")) == len(half) - 1
 
 
 def test_mpii_counts_from_nought_or_as_it_is(copy: Copy) -> None:

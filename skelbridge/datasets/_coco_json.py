@@ -174,7 +174,8 @@ class Stills(Reader):
     def parts(self) -> list[Part]:
         found = []
         for split, path, folder in self.sources():
-            count = len(annotation_file(self.tree, path).images)
+            with self.tree.open(path) as stream:
+                count = sum(1 for _ in members(stream, self.tree.root / path, "images"))
             for start in range(0, max(count, 1), IMAGES_A_PART):
                 found.append(Part(f"{split}/{start}", split, (path, folder, start)))
         return found

@@ -45,7 +45,7 @@ class Aspset510(Reader):
             else:
                 missing += 1
         if missing:
-            self.notes.remark(f"{missing} clips of {table} have no joints here (an archive of their own for test).")
+            self.notes.remark(f"{table} lists clips without joints here: {missing} (those of test are another archive).")
         return found
 
     def read(self, part: Part) -> Iterator[Samples]:

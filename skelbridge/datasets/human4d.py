@@ -21,7 +21,7 @@ from skelbridge.store.samples import Samples
 
 SIZE = (1280, 720)
 
-#: A copy of the row before it.
+#: The neck again, which the second arm hangs on.
 TWICE = 15
 
 _NO_BOX = np.full(4, np.nan)

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from skelbridge.camera import Camera
-from skelbridge.synthetic.native._files import write_image, write_npz
+from skelbridge.synthetic.native._files import write_image, write_npz, write_video
 from skelbridge.synthetic.native._pictures import coarse, extent
 from skelbridge.synthetic.native._smpl import body_model, follow, posed, write_models
 from skelbridge.synthetic.scene import Floats, Scene, about_y, virtual_scene
 from skelbridge.synthetic.truth import Truth
 
 SIZE = (1280, 720)
+
+#: The groups whose frames lie there as videos.
+_FILMED = ("20221024_3-10_100_batch01handhair_static_highSchoolGym",)
 
 #: Group as the npz files and as the folders call it, its sequences, people, frames a sequence, frames between labels.
 _GROUPS = (
@@ -39,14 +42,19 @@ def _group(out: Path, number: int) -> list[Truth]:
     closeup = "closeup" in folder
     size = SIZE[::-1] if closeup else SIZE
     rows: list[dict[str, Any]] = []
-    truths: list[tuple[str, Floats]] = []
+    truths: list[tuple[str, int, Floats]] = []
     for sequence in sequences:
+        pictures = []
         scene = _y_down(virtual_scene(people, step * (frames - 1) + 1, seed=200 + 10 * number + sequence))
         for frame in range(0, scene.frames, step):
             camera = _camera(size, closeup, sequence, frame)
             name = f"seq_{sequence:06d}/seq_{sequence:06d}_{frame:04d}.png"
-            picture = coarse(camera, scene, frame, size, 4)
-            write_image(out / folder / "png" / name, np.rot90(picture) if closeup else picture)
+            pictures.append(coarse(camera, scene, frame, size, 4))
+            image, shown = f"{folder}/png/{name}", -1
+            if folder in _FILMED:
+                image, shown = f"{folder}/mp4/seq_{sequence:06d}.mp4", frame
+            else:
+                write_image(out / image, np.rot90(pictures[-1]) if closeup else pictures[-1])
             for person in range(people):
                 row, points = _row(scene, person, frame, camera)
                 pixels = camera.project_seen(points)
@@ -61,14 +69,17 @@ def _group(out: Path, number: int) -> list[Truth]:
                     "motion_info": "0000",
                 }
                 rows.append(row)
-                truths.append((f"{folder}/png/{name}", points))
+                truths.append((image, shown, points))
+        if folder in _FILMED:
+            write_video(out / folder / "mp4" / f"seq_{sequence:06d}.mp4", pictures, 30)
     write_npz(
         out / "all_npz_12_training" / f"{labels}_{rate}.npz",
         **{key: np.array([r[key] for r in rows]) for key in rows[0]},
     )
     split = np.where(np.arange(len(rows)) < 0.8 * len(rows), "train", "val")
     return [
-        Truth("smplx_127", str(word), image, points=points) for word, (image, points) in zip(split, truths, strict=True)
+        Truth("smplx_127", str(word), image, shown, points=points)
+        for word, (image, shown, points) in zip(split, truths, strict=True)
     ]
 
 
