@@ -45,7 +45,7 @@ class Aspset510(Reader):
             else:
                 missing += 1
         if missing:
-            self.notes.remark(f"{table} lists clips without joints here: {missing} (those of test are another archive).")
+            self.notes.remark(f"{table} lists clips whose joints are not here: {missing} (test has its own archive).")
         return found
 
     def read(self, part: Part) -> Iterator[Samples]:
