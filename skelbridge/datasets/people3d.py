@@ -112,7 +112,7 @@ class People3d(Reader):
             picture = read_image(stream, str(self.tree.root / path))
         if picture.shape[:2] != SIZE[::-1]:
             raise damaged(self.tree.root / path, "", expected=f"a picture of {SIZE}", got=picture.shape[1::-1])
-        mask = (np.abs(picture.astype(int) - BACKGROUND) > FAR).any(axis=-1)
+        mask = ((picture < BACKGROUND - FAR) | (picture > BACKGROUND + FAR)).any(axis=-1)
         return rle.encode(mask) if mask.any() else None
 
 
@@ -143,7 +143,7 @@ def _linear(points: Floats, rays: Floats) -> tuple[Floats, Floats]:
     equations = np.concatenate(
         [np.concatenate([known, none, -x * known], axis=2), np.concatenate([none, known, -y * known], axis=2)], axis=1
     )
-    projection = np.linalg.svd(equations)[2][:, -1].reshape(-1, 3, 4)
+    projection = np.linalg.svd(equations, full_matrices=False)[2][:, -1].reshape(-1, 3, 4)
     left, sizes, right = np.linalg.svd(projection[..., :3])
     sign = np.where(np.linalg.det(projection[..., :3]) < 0, -1.0, 1.0)
     # a flat cloud of points has no such projection: its sign and size are then as good as any, and nothing will fit

@@ -149,6 +149,8 @@ class SailVos(Reader):
     def _hidden(self, path: str, mask: NDArray[np.bool_] | None) -> float:
         """The share of a person's pixels that something covers, by the amodal mask; 0 where it is not known."""
         amodal = path.removesuffix("_3d.txt") + ".png"
+        if mask is not None and not mask.any():
+            return 1.0
         if mask is None or not self.tree.exists(amodal):
             return 0.0
         with self.tree.open(amodal) as stream:
