@@ -148,6 +148,30 @@ def test_a_disk_that_refuses_in_earnest(tmp_path, limit):
     assert verify(path) == []
 
 
+READER = """
+import sys
+from skelbridge.store import open_store
+counts = [0]
+while counts[-1] < 210:
+    counts.append(len(open_store(sys.argv[1])))
+    print(counts[-1], flush=True)
+assert counts == sorted(counts), counts
+"""
+
+
+def test_a_reader_is_not_disturbed_by_a_writer(tmp_path):
+    path = write(tmp_path / "a.h5", [block(10)])
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert reader.stdout.readline() == b"10\n"
+    with StoreWriter(path, dataset="h36m", skeleton="h36m_17") as writer:
+        for number in range(1, 201):
+            with JobWriter(path, f"more {number}", "h36m", "train", "h36m_17") as job:
+                job.add(block(1))
+                writer.commit(job.finish([f"more {number}"]))
+    assert reader.communicate(timeout=60)[1] == b""
+    assert reader.returncode == 0
+
+
 def test_one_writer_at_a_time(tmp_path, script):
     path = tmp_path / "a.h5"
     with StoreWriter(path, dataset="h36m", skeleton="h36m_17"):
@@ -254,6 +278,21 @@ def test_leftovers_are_told_and_removed(tmp_path):
     StoreWriter(path, dataset="h36m", skeleton="h36m_17").close()
     assert verify(path) == []
     assert (shards_folder(path) / "notes.txt").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes there")
+def test_folders_whose_name_is_not_utf8_are_refused_or_linked(tmp_path):
+    odd = tmp_path / os.fsdecode(b"\xff\xfe")
+    with pytest.raises(InputError, match="UTF-8"):
+        StoreWriter(tmp_path / "a.h5", dataset="h36m", skeleton="h36m_17", root=odd)
+    assert not (tmp_path / "a.h5").exists()
+    try:
+        path = write(odd / "b.h5", [block(4)])
+    except SkelbridgeError:
+        pytest.skip("this system has no such names")
+    assert len(open_store(path)) == 4
+    with pytest.raises(InputError, match="UTF-8"):
+        merge([path], tmp_path / "m.h5")
 
 
 def test_leftovers_beside_an_index_go_whatever_its_name(tmp_path):

@@ -99,6 +99,16 @@ class Index(_Model):
         names = [shard.digest for shard in self.shards] + [member.content for member in self.members or ()]
         return hashlib.blake2b("\n".join([self.skeleton, *names]).encode(), digest_size=16).hexdigest()
 
+    def text(self) -> str:
+        """As JSON; InputError for what is not UTF-8, as the names of folders may be."""
+        try:
+            return self.model_dump_json(exclude_defaults=True)
+        except ValueError as error:
+            raise InputError(
+                "the index of a store", expected="paths and words in UTF-8", got=error,
+                mend="Rename the folder, or link to it by another name.",
+            ) from error  # fmt: skip
+
     def card(self) -> Skeleton:
         """The skeleton of the samples: the registry's card if it has the same joints, else the one kept here."""
         kept = Skeleton.model_validate(self.cards[self.skeleton])
@@ -144,7 +154,7 @@ class IndexFile:
 
     def write(self, path: Path) -> None:
         """Write the file, at once and whole."""
-        text = np.frombuffer(self.index.model_dump_json(exclude_defaults=True).encode(), np.uint8)
+        text = np.frombuffer(self.index.text().encode(), np.uint8)
         columns = {"index": Column.of(text)}
         for key, dropped in self.dropped.items():
             columns[f"dropped/{key}/bits"] = Column.of(dropped.bits)
@@ -177,16 +187,13 @@ def read_index(path: Path, *, versions: Iterable[int] = (SCHEMA,)) -> IndexFile:
 
     Raises FileFormatError where it is damaged, of another schema version, or no index.
     """
-    sealed.check(existing(path))
-    attributes, places = sealed.layout(path)
+    attributes, arrays = sealed.whole(existing(path))
     if attributes.get("kind") != "skelbridge index":
         raise damaged(
             path, "", expected="the index of a store", got=attributes.get("kind"),
             mend="Open the .h5 file beside the .shards folder.",
         )  # fmt: skip
     _check_version(path, int(attributes.get("schema", 0)), versions)
-    content = sealed.mapped(path)
-    arrays = {name: place.view(content) for name, place in places.items()}
     try:
         index = Index.model_validate(json.loads(arrays.pop("index").tobytes()))
         dropped = {

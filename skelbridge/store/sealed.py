@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,14 +178,39 @@ def _digest(stream: Any) -> str:
 
 def head(path: Path) -> Seal:
     """The seal of a file, its length checked; FileFormatError where it is none of ours."""
+    with _opened(path) as stream:
+        return _head(path, stream)
+
+
+def check(path: Path) -> Seal:
+    """The seal of a file all of whose bytes were read and found to be as written; FileFormatError otherwise."""
+    with _opened(path) as stream:
+        return _check(path, stream)
+
+
+def whole(path: Path) -> tuple[dict[str, str | int], dict[str, NDArray[Any]]]:
+    """Attributes and arrays of a file that was checked; raises as `check` and `layout`.
+
+    All is read by one handle: a writer may put another file in its place meanwhile.
+    """
+    with _opened(path) as stream:
+        _check(path, stream)
+        attributes, places = _layout(path, stream, os.fstat(stream.fileno()).st_size)
+        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    return attributes, {name: place.view(content) for name, place in places.items()}
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        with path.open("rb") as stream:
-            block = stream.read(USER_BLOCK)
-            size = os.fstat(stream.fileno()).st_size
+        return path.open("rb")
     except OSError as error:
         raise damaged(
             path, "", expected="a file that can be read", got=error.strerror, mend="Check the path."
         ) from None
+
+
+def _head(path: Path, stream: BinaryIO) -> Seal:
+    block, size = stream.read(USER_BLOCK), os.fstat(stream.fileno()).st_size
     if len(block) < USER_BLOCK:
         raise damaged(path, "", expected=f"at least {USER_BLOCK} bytes", got=f"{len(block)}", mend=_MEND)
     magic, version, length, digest = _HEAD.unpack_from(block)
@@ -202,11 +227,8 @@ def head(path: Path) -> Seal:
     return Seal(length, digest.hex())
 
 
-def check(path: Path) -> Seal:
-    """The seal of a file all of whose bytes were read and found to be as written; FileFormatError otherwise."""
-    seal = head(path)
-    with path.open("rb") as stream:
-        found = _digest(stream)
+def _check(path: Path, stream: BinaryIO) -> Seal:
+    seal, found = _head(path, stream), _digest(stream)
     if found != seal.digest:
         raise damaged(path, "", expected=f"content of digest {seal.digest[:12]}", got=found[:12], mend=_MEND)
     return seal
@@ -218,11 +240,14 @@ def layout(path: Path) -> tuple[dict[str, str | int], dict[str, Place]]:
     Raises FileFormatError for anything but contiguous arrays of plain numbers and fixed text within the file: links,
     compressed, virtual and external datasets are refused.
     """
+    return _layout(path, path, path.stat().st_size)
+
+
+def _layout(path: Path, source: Path | BinaryIO, size: int) -> tuple[dict[str, str | int], dict[str, Place]]:
     h5py = need("h5py", "data")
-    size = path.stat().st_size
     places: dict[str, Place] = {}
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(source, "r") as file:
             attributes = {name: value if isinstance(value, str) else int(value) for name, value in file.attrs.items()}
             _collect(h5py, path, file, "", size, places)
     except FileFormatError:

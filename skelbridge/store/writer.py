@@ -289,7 +289,7 @@ class StoreWriter:
                 schema_version=SCHEMA, dataset=dataset, skeleton=str(self._card), root=str(root),
                 about=dict(about or {}), cards={str(self._card): card_of(self._card)},
             )  # fmt: skip
-            wanted = Index.model_validate_json(wanted.model_dump_json())  # as it will be read again
+            wanted = Index.model_validate_json(wanted.text())  # as it will be read again
             if not self.path.exists() and any(shards_folder(self.path).glob("*.h5")):
                 raise InputError(
                     f"{self.path}: its shards are there, and it is not", expected="both, or neither",
