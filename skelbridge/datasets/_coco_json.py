@@ -19,7 +19,7 @@ from skelbridge.datasets.reader import Part, Reader
 from skelbridge.errors import InputError
 from skelbridge.io import rle
 from skelbridge.io.files import damaged
-from skelbridge.io.json_files import entry, table
+from skelbridge.io.json_files import entry
 from skelbridge.io.json_stream import members
 from skelbridge.io.tree import Tree
 from skelbridge.store.samples import Samples, Visibility
@@ -124,10 +124,10 @@ def samples(people: list[Person], format: Any, **said: Any) -> Samples:
 
 def flagged(path: Path, place: str, annotation: Any, key: str, count: int) -> Floats:
     """The list of points under `key`: (count, 3), x, y and a flag."""
-    points = table(path, f"{place}, {key!r}", entry(path, place, annotation, key), 3)
-    if len(points) != count:
-        raise damaged(path, f"{place}, {key!r}", expected=f"{count} points", got=len(points))
-    return points
+    listed = entry(path, place, annotation, key)
+    if len(listed) != 3 * count:
+        raise damaged(path, f"{place}, {key!r}", expected=f"{count} points of x, y and a flag", got=len(listed))
+    return array(path, f"{place}, {key!r}", listed, (3 * count,), missing=True).reshape(count, 3)
 
 
 def seen(flags: Floats) -> NDArray[np.uint8]:
