@@ -16,6 +16,7 @@ import tiny_dataset
 from skelbridge.datasets import boxes, ingestion, packing, reader_class, readers
 from skelbridge.datasets.cards import Boxes, Thinning
 from skelbridge.datasets.checks import CheckError
+from skelbridge.datasets.clean import Rules, clean
 from skelbridge.datasets.ingestion import IngestError, ingest
 from skelbridge.datasets.reader import Notes
 from skelbridge.datasets.report import IngestReport, require_passed
@@ -311,10 +312,23 @@ def test_wrong_arguments_are_refused(folder, tmp_path, options, words):
 def test_a_store_that_was_begun_otherwise_is_left_alone(folder, tmp_path):
     take(folder, tmp_path / "a.h5")
     before = content(tmp_path / "a.h5")
-    for options in ({"thin": False}, {"settings": {"bad": "9"}}, {"step": 2}):
-        with pytest.raises(InputError, match="begun otherwise"):
+    for options, told in (
+        ({"thin": False}, "{'thinning.rule': 'since_last'}, got {'thinning.rule': 'none'}"),
+        ({"settings": {"bad": "9"}}, "{'settings.bad': None}, got {'settings.bad': '9'}"),
+        ({"step": 2}, "{'thinning.step': 1}, got {'thinning.step': 2}"),
+    ):
+        with pytest.raises(InputError, match=f"begun otherwise: expected {told}"):
             take(folder, tmp_path / "a.h5", **options)
     assert content(tmp_path / "a.h5") == before
+
+
+def test_going_on_cleans_by_the_rules_of_the_last_cleaning(folder, tmp_path):
+    out = tmp_path / "a.h5"
+    take(folder, out, settings={"bad": "9"}, splits=["train"])
+    clean(out, Rules(longest=1.01, off=1))
+    strict = open_store(out).reasons()
+    assert take(folder, out, settings={"bad": "9"}, splits=["train"]).cleaned == strict
+    assert strict != take(folder, tmp_path / "b.h5", settings={"bad": "9"}, splits=["train"]).cleaned
 
 
 def test_a_dataset_that_fails_its_checks_is_a_loud_error_unless_forced(folder, tmp_path):

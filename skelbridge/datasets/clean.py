@@ -50,6 +50,11 @@ class Rules:
     joints_in_box: float = 4
 
     @classmethod
+    def of_store(cls, store: Store) -> Rules:
+        """The rules that a store was cleaned by last; the usual ones where it was not."""
+        return cls(**store.settings.get("rules", {}))
+
+    @classmethod
     def of(cls, settings: Mapping[str, str]) -> Rules:
         """The rules with other figures, by name; InputError for unknown names and what is no number above 0."""
         known = [rule.name for rule in fields(cls)]

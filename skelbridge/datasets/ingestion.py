@@ -31,6 +31,7 @@ import numpy as np
 from skelbridge.datasets.boxes import detector, picture_points, too_small, with_boxes
 from skelbridge.datasets.cards import Boxes, DatasetCard, Thinning, dataset
 from skelbridge.datasets.checks import Check, CheckError, Checks
+from skelbridge.datasets.clean import Rules
 from skelbridge.datasets.clean import clean as clean_store
 from skelbridge.datasets.packing import with_files, with_pictures
 from skelbridge.datasets.reader import Notes, Part, Reader, reader_class
@@ -38,7 +39,7 @@ from skelbridge.datasets.report import IngestReport
 from skelbridge.datasets.thinning import Thinner
 from skelbridge.errors import InputError, SkelbridgeError, need
 from skelbridge.io.tree import MissingFileError, Tree
-from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter
+from skelbridge.store import JobRecord, JobWriter, Samples, StoreWriter, open_store
 from skelbridge.store.index import shards_folder
 
 Pack = Literal["crop"]
@@ -154,7 +155,8 @@ def ingest(
     splits: only these of the dataset's splits.
     detect: "torchvision" replaces boxes by those of a person detector where they fit.
     need_pictures: drop samples whose picture is missing, in place of keeping them without.
-    clean: leave out implausible samples at the end. force: keep a dataset that fails its self-checks.
+    clean: leave out implausible samples at the end, by the rules that the store was cleaned by last.
+    force: keep a dataset that fails its self-checks.
 
     Raises MissingFileError where the folder is not the dataset, IngestError where a part cannot be read, CheckError
     where the samples fail the self-checks, InputError for wrong arguments and a store that was begun otherwise.
@@ -185,7 +187,7 @@ def ingest(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what is complete is in {out}; the same command goes on from there") from None
     if clean:
-        clean_store(plan.store)
+        clean_store(plan.store, Rules.of_store(open_store(plan.store)))
     return IngestReport.of(Path(out))
 
 

@@ -56,7 +56,7 @@ def audit(path: str | Path, out: str | Path) -> list[Path]:
     can be found, and seen from the camera's right. Raises FileFormatError where the store is damaged.
     """
     store, out = open_store(path, dropped=True), Path(out)
-    rules = Rules(**store.settings["rules"]) if "rules" in store.settings else Rules()
+    rules = Rules.of_store(store)
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for (dataset, rule), (gone, stayed, counts) in _worst(store, rules).items():

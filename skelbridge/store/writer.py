@@ -345,7 +345,7 @@ class StoreWriter:
         """InputError that says what differs, unless the store holds what is to be written."""
         if found.members is not None:
             raise InputError(f"{self.path}: it links other stores", mend="Name another file to write to.")
-        before, now = ({"dataset": i.dataset, "skeleton": i.skeleton, **i.about} for i in (found, wanted))
+        before, now = (_flat({"dataset": i.dataset, "skeleton": i.skeleton, **i.about}) for i in (found, wanted))
         if found.skeleton == wanted.skeleton:
             before["joints"], now["joints"] = found.card().names, wanted.card().names
         if names := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
@@ -356,6 +356,14 @@ class StoreWriter:
                 mend=f"Ask for the same again, name another file, or remove {self.path} and "
                 f"{shards_folder(self.path)} to start anew.",
             )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with those of mappings among them as name.key."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def check_shard(path: Path, shard: Shard, seal: Any) -> None:
