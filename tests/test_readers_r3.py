@@ -257,6 +257,14 @@ def test_posetracks_annotations_may_lie_in_the_folder_itself(copy: Copy) -> None
     same(read("posetrack18", root)[0], before)
 
 
+def test_posetracks_sizes_are_those_of_the_pictures(copy: Copy) -> None:
+    root = copy("posetrack18")
+    samples, _ = read("posetrack18", root)
+    assert {tuple(size) for size in samples.image_size.tolist()} == {(640, 360), (426, 240), (640, 480)}
+    shutil.rmtree(root / "images")
+    assert not read("posetrack18", root)[0].image_size.any()
+
+
 def test_umpms_videos_may_be_unpacked(copy: Copy) -> None:
     import lzma
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from skelbridge.datasets._coco_json import Person, annotation_file, box_of, flagged, frame_of, samples, track_of
+from skelbridge.datasets._pictures import size_of
 from skelbridge.datasets.reader import Part, Reader
 from skelbridge.skeletons import skeleton
 from skelbridge.store.samples import Samples, Visibility
@@ -35,6 +36,8 @@ class PoseTrack18(Reader):
         slots = skeleton("posetrack18_17")
         kept = [slots.index(name) for name in self.skeleton.names]
         folder = "posetrack_data/" if self.tree.folders("posetrack_data/images") else ""
+        unsaid = [image for image in file.images if image.size == (0, 0)]
+        size = size_of(self.tree, folder + unsaid[0].file_name) if unsaid else (0, 0)  # one a video
         people = []
         for image in file.images:
             for place, annotation in image.people:
@@ -49,7 +52,7 @@ class PoseTrack18(Reader):
                         visibility=np.where(labelled, Visibility.UNSAID, Visibility.MISSING).astype(np.uint8),
                         box=box_of(file.path, place, annotation),
                         image=folder + image.file_name,
-                        size=image.size,
+                        size=size if image.size == (0, 0) else image.size,
                         frame=frame_of(file.path, image.file_name),
                         person=track_of(file.path, place, annotation),
                     )

@@ -53,7 +53,7 @@ def _video(
         number, has_labels = 10**10 + int(name[:6]) * 10**4 + frame, frame != frames // 2
         images.append({
             "has_no_densepose": True, "is_labeled": has_labels, "file_name": image, "nframes": frames,
-            "frame_id": number, "vid_id": name[:6], "id": number, "width": size[0], "height": size[1],
+            "frame_id": number, "vid_id": name[:6], "id": number,
             "ignore_regions_x": [[0, 20, 20, 0]], "ignore_regions_y": [[0, 0, 20, 20]],
         })  # fmt: skip
         if not has_labels:

@@ -20,10 +20,10 @@ _INCH = 25.4
 
 #: Subject, recording, split, lines of joints, frames of video.
 _RECORDINGS = (
-    (1, "walking1", "train", 5, 5),
-    (1, "acting3", "test", 4, 3),
-    (2, "rom1", "train", 3, 4),
-    (4, "walking2", "test", 3, 3),
+    (1, "walking1", "train", 3, 3),
+    (1, "acting3", "test", 3, 2),
+    (2, "rom1", "train", 2, 3),
+    (4, "walking2", "test", 2, 2),
     (5, "rom3", "other", 1, 1),
 )
 
