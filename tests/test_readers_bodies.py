@@ -15,6 +15,7 @@ from skelbridge.errors import FileFormatError, InputError
 from skelbridge.io.tree import MissingFileError, Tree
 from skelbridge.store.samples import Samples
 from skelbridge.synthetic.native import write_copy
+from skelbridge.synthetic.native._smpl import write_models
 from skelbridge.synthetic.scene import virtual_scene
 
 
@@ -133,6 +134,40 @@ def test_smplx_joints_that_are_kept_are_those_of_all(copy):
         part, _ = read(name, copy(name), skeleton_id="smplx_42")
         rows = [whole.skeleton.names.index(joint) for joint in part.skeleton.names]
         np.testing.assert_allclose(part.points, whole.points[:, rows], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "genders", "mm"),
+    [
+        ("aist_plusplus", "coco_17", "smpl_24", ("male",), 200),
+        ("behave", "body_25", "smplh_52", (), 200),
+        ("behave", "smplh_52", "smpl_24", ("male", "female"), 30),
+    ],
+)
+def test_formats_of_one_dataset_lie_at_the_same_places(name, first, second, genders, mm, changed):
+    """Points and bodies that were fitted to them, roughly; bodies of two families well."""
+    root = changed(name)
+    write_models(root / "models", {"smpl": genders})
+    a, b = (read(name, root, skeleton_id=skeleton)[0] for skeleton in (first, second))
+    assert a.text["image"].tolist() == b.text["image"].tolist()
+    joints = ("left_wrist", "right_knee", "left_ankle", "right_shoulder")
+    places = [one.world()[:, [one.skeleton.names.index(joint) for joint in joints]] for one in (a, b)]
+    assert np.nanmax(np.linalg.norm(places[0] - places[1], axis=-1)) < mm
+
+
+def test_the_smpl_bodies_of_bedlam_are_neutral_whatever_the_gender_says(changed):
+    root = changed("bedlam")
+    write_models(root / "models", {"smpl": ("neutral",)})
+    path = sorted(root.glob("all_npz_12_training/*.npz"))[0]
+    rows = dict(np.load(path))
+    rows["pose_world"] = np.pad(rows["pose_world"][:, :66], ((0, 0), (0, 6)))
+    rows["shape"] = rows["shape"][:, :10]
+    (root / "all_npz_12_smpl_training").mkdir()
+    np.savez(root / "all_npz_12_smpl_training" / path.name, **rows)
+    found, _ = read("bedlam", root, skeleton_id="smpl_24")
+    assert set(rows["gender"]) == {"male", "female"}
+    assert len(found) == len(rows["gender"])
+    assert np.isfinite(found.points).all()
 
 
 def test_detections_of_3dpw_lie_near_its_joints(copy):

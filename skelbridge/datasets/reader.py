@@ -54,7 +54,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Choice:
-    """An explicit option of a reader, set by `--set name=value`: what the facts leave open, or users differ in."""
+    """An explicit option of a reader, set by `--set name=value`: what the data leave open, or users differ in."""
 
     default: bool | int | float | str
     help: str
