@@ -25,6 +25,7 @@ from skelbridge.io import rle
 from skelbridge.io.images import read_image
 from skelbridge.io.tree import MissingFileError, Tree
 from skelbridge.store import Samples, open_store
+from skelbridge.store.index import read_index
 from skelbridge.synthetic.scene import draw, virtual_scene
 
 
@@ -113,6 +114,21 @@ def test_only_some_splits_and_later_the_others(folder, tmp_path):
     assert content(tmp_path / "a.h5") == content(tmp_path / "b.h5")
     with pytest.raises(InputError, match=r"test, train.*vali"):
         take(folder, tmp_path / "c.h5", splits=["vali"])
+
+
+def test_the_order_of_a_store_is_that_of_the_dataset_whoever_was_done_first(folder, tmp_path, monkeypatch):
+    def backwards(plan, jobs, pool):
+        for job in reversed(jobs):
+            yield job, ingestion.run_job(plan, job)
+
+    take(folder, tmp_path / "a.h5")
+    take(folder, tmp_path / "b.h5", splits=["test"])
+    take(folder, tmp_path / "b.h5")
+    monkeypatch.setattr(ingestion, "_results", backwards)
+    take(folder, tmp_path / "c.h5")
+    one, *others = (read_index(tmp_path / f"{name}.h5").index for name in "abc")
+    assert all(other.content == one.content for other in others)
+    assert len(one.shards) > 2
 
 
 def test_processes_give_the_same_store(folder, tmp_path):
@@ -271,6 +287,7 @@ def test_ctrl_c_keeps_what_is_complete_and_the_same_command_goes_on(own, tmp_pat
     assert done.returncode == 0, done.stderr
     take(own, tmp_path / "b.h5", settings={"slow": "0.7"})
     assert content(out) == content(tmp_path / "b.h5")
+    assert read_index(out).index.content == read_index(tmp_path / "b.h5").index.content  # the order, too
     assert not [f for f in (tmp_path / "a.h5.shards").iterdir() if f.suffix not in (".h5", "")]
 
 

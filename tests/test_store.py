@@ -394,3 +394,8 @@ def test_a_symbolic_link_to_a_store_is_that_store(tmp_path):
     with pytest.raises(InputError, match="twice"):
         merge([link, path], tmp_path / "m.h5")
     assert len(merge([link], tmp_path / "m.h5")) == 14
+
+
+def test_a_known_place_in_the_world_needs_a_camera():
+    with pytest.raises(InputError, match=r"place in the world.*a camera"):
+        Samples.of("h36m_17", points=np.zeros((2, 17, 3)), world_known=[False, True])

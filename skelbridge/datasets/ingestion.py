@@ -176,13 +176,15 @@ def ingest(
     )  # fmt: skip
     with _told_layout(card):
         reader = source.open()
-        parts = _chosen(card, reader.parts(), splits)
+        there = reader.parts()
+        parts = _chosen(card, there, splits)
     about = {"skeleton": str(reader.skeleton), **plan.about()}
     try:
         with _told_layout(card), StoreWriter(
             plan.store, dataset=card.id, skeleton=reader.skeleton, root=source.root, about=about
         ) as writer:  # fmt: skip
             _run(plan, _jobs(parts, writer.done), writer, workers, dask, progress, len(parts))
+            writer.arrange([part.key for part in there])
             _checked(card, plan.store, writer, force)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what is complete is in {out}; the same command goes on from there") from None

@@ -185,6 +185,8 @@ class Samples:
             crop=np.full((count, 3), np.nan, np.float32),
             text={name: Words.of(text.get(name, ""), count) for name in TEXT},
         )
+        if (made.world_known & (made.camera < 0)).any():
+            raise InputError("samples whose camera's place in the world is known", expected="a camera", got="none")
         if lengths := {len(made.masks), *map(len, made.text.values())} - {count}:
             raise InputError("samples", expected=f"{count} rows in every column", got=f"{lengths} in some")
         return made

@@ -337,6 +337,14 @@ class StoreWriter:
             check_shard(shards_folder(self.path) / shard.name, shard, sealed.head)
         self._save(IndexFile(index.model_copy(update={"jobs": (*index.jobs, record)}), self._file.dropped))
 
+    def arrange(self, parts: Sequence[str]) -> None:
+        """Bring what is committed into the order of parts (their keys): the same store, whoever was done first."""
+        place = {part: number for number, part in enumerate(parts)}
+        index = self._file.index
+        jobs = tuple(sorted(index.jobs, key=lambda job: min((place.get(p, len(place)) for p in job.parts), default=0)))
+        if jobs != index.jobs:
+            self._save(IndexFile(index.model_copy(update={"jobs": jobs}), self._file.dropped))
+
     def _save(self, file: IndexFile) -> None:
         file.write(self.path)
         self._file = file
