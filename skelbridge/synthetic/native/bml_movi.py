@@ -37,8 +37,9 @@ def write(out: Path) -> list[Truth]:
         move = {**_move(markers[:, :67], markers[:, 67:], markers), "motions_list": cell(["walking", "jogging"], 2, 1)}
         file = out / folder / f"F_v3d_Subject_{subject}.mat"
         write_mat5(file, {f"Subject_{subject}_F": {"id": float(subject), "move": move}})
-        # the video goes on a little longer than the markers
-        truths += _videos(out, f"F_{{}}_Subject_{subject}", cameras, scene, markers, pictures=6)
+        # one video goes on a little longer than the markers, one breaks off
+        pictures = 6 if subject == 1 else 4
+        truths += _videos(out, f"F_{{}}_Subject_{subject}", cameras, scene, markers, pictures)
     rounds = []
     for number in (1, 2):
         scene, markers = _markers(seed=740 + number, samples=13)
@@ -89,7 +90,7 @@ def _videos(
         video = f"{name.format(view)}_L.avi"
         last = scene.frames - 1
         write_video(out / video, [coarse(camera, scene, min(4 * f, last), SIZE) for f in range(pictures)], 30)
-        for frame, world in enumerate(markers[::4]):
+        for frame, world in enumerate(markers[::4][:pictures]):
             seen = camera.to_camera(world)
             projected = camera.project_seen(seen)
             truths.append(Truth(FORMAT, "train", video, frame, points=seen, world=world, projected=projected))
