@@ -212,7 +212,7 @@ def _verify(options: argparse.Namespace) -> None:
     for problem in problems:
         print(problem.what)
     if problems:
-        raise InputError(f"{options.store}", expected="a store in order", got=f"{len(problems)} problems, listed above")
+        raise InputError(f"{options.store}", expected="a store in order", got=f"{len(problems)} wrong, listed above")
     print(f"{options.store}: every byte is as it was written")
 
 

@@ -55,8 +55,8 @@ class Mixture(BaseModel):
     def without(self, missing: set[str]) -> Mixture:
         """The mixture with the counts of missing datasets given to the others, both parts as large as before.
 
-        Shares are rounded by largest remainders. Raises InputError where a part has no dataset left, or where rounding
-        would leave one out.
+        Shares are rounded by largest remainders; none becomes smaller. Raises InputError where a part has no dataset
+        left.
         """
         streams: list[Stream] = []
         for weak, size in ((False, self.batch_3d), (True, self.batch_2d)):
@@ -67,8 +67,6 @@ class Mixture(BaseModel):
                     mend="Ingest one, or write a mixture of your own.",
                 )  # fmt: skip
             counts = apportioned([s.count for s in left], size)
-            if 0 in counts:
-                raise InputError(f"the mixture {self.name}", expected=f"at most {size} datasets", got=len(left))
             streams += [s.model_copy(update={"count": n}) for s, n in zip(left, counts, strict=True)]
         return self.model_copy(update={"streams": tuple(streams)})
 
