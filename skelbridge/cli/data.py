@@ -212,7 +212,8 @@ def _verify(options: argparse.Namespace) -> None:
     for problem in problems:
         print(problem.what)
     if problems:
-        raise InputError(f"{options.store}", expected="a store in order", got=f"{len(problems)} wrong, listed above")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise InputError(f"{options.store}", expected="a store in order", got=f"{count}, listed above")
     print(f"{options.store}: every byte is as it was written")
 
 
