@@ -8,11 +8,10 @@ import pytest
 import tiny_dataset
 
 from skelbridge.cli import main
-from skelbridge.datasets import dataset, datasets, readers
+from skelbridge.datasets import dataset, datasets
 from skelbridge.datasets.cards import table
 from skelbridge.datasets.clean import clean
 from skelbridge.store import StoreWriter, open_store, set_dropped
-from skelbridge.synthetic.native import copies
 
 
 @pytest.fixture(autouse=True)
@@ -212,9 +211,9 @@ def test_latents_are_fitted_on_a_store(folder, capsys):
     np.testing.assert_allclose(ACAE.load(folder / "own.safetensors").decoder, want.decoder, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in readers() if name in copies()])
-def test_a_copy_of_every_dataset_is_written_and_ingested(tmp_path, name, capsys):
-    """A stranger's first steps: `sample`, then the command that it prints."""
+@pytest.mark.parametrize("name", ["jta", "spec"])
+def test_a_strangers_first_steps(tmp_path, name, capsys):
+    """`sample`, then the command that it prints; one dataset needs body models."""
     assert run("sample", name, "--out", tmp_path / "a copy") == 0
     command = capsys.readouterr().out.strip().splitlines()[-1].removeprefix("read it: ")
     command = shlex.split(command)[1:]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from native import disagreements, read_all
 
-from skelbridge.datasets import datasets, reader_class
+from skelbridge.datasets import datasets, ingest, reader_class
 from skelbridge.errors import SkelbridgeError
 from skelbridge.io.tree import Tree
-from skelbridge.store import mixture
+from skelbridge.store import mixture, open_store
 from skelbridge.synthetic.native import copies, write_copy
 
 #: Containers that hold annotations; pictures and videos are decoded by libraries and damaged in their own tests.
@@ -54,6 +54,15 @@ def test_a_reader_gives_what_its_dataset_says(copy, name):
     assert truths
     problems, _ = disagreements(name, root, truths)
     assert not problems, "\n".join(problems[:20])
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_is_ingested_and_passes_its_self_checks(copy, name, tmp_path):
+    root, truths = copy(name)
+    models = root / "models" if (root / "models").is_dir() else None
+    report = ingest(name, root, tmp_path / "a.h5", models=models, progress=False)  # a failed check is an error
+    assert "check passed" in str(report)
+    assert 0 < len(open_store(tmp_path / "a.h5", dropped=True)) <= len(truths)
 
 
 @pytest.mark.parametrize("name", COPIES)
