@@ -18,11 +18,3 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real samples in {folder} (set SKELBRIDGE_REAL)")
     return folder
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file run in one process, as they share what is made once, unless they say their own group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))

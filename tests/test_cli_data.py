@@ -70,13 +70,14 @@ def test_ingest_says_what_it_did_and_info_says_it_again(folder, capsys):
     assert f"tiny as h36m_17: {len(open_store(path))} samples" in printed
 
 
-def test_options_reach_the_ingestion(folder):
+def test_options_reach_the_ingestion(folder, capsys):
     thinned, every = ingested(folder), ingested(folder, "b.h5", "--no-thin", "--no-clean", "--set", "bad=5")
     assert len(open_store(thinned)) < len(open_store(every)) == 144
     some = ingested(folder, "c.h5", "--splits", "test", "--skeleton", "h36m_17", "--step", "6", "--workers", "1")
     assert open_store(some).splits == {"tiny": ("test",)}
-    assert run("ingest", "tiny", "--root", folder / "in", "--out", folder / "d.h5", "--need-images") == 0
+    assert run("ingest", "tiny", "--root", folder / "in", "--out", folder / "d.h5", "--need-images") == 2
     assert len(open_store(folder / "d.h5", dropped=True)) == 0
+    assert "samples: none was kept" in capsys.readouterr().err
 
 
 def test_info_draws(folder, capsys):

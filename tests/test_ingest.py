@@ -540,3 +540,11 @@ def test_pictures_of_another_size_than_the_labels_say_are_not_taken(tmp_path):
     found = packing.with_pictures(unsized, Tree(tmp_path), notes, crop=True, detector=None)
     assert found.pictures[0] is not None
     assert found.image_size.tolist() == [[100, 50]]
+
+
+def test_a_dataset_of_which_nothing_is_kept_is_an_error(tmp_path, monkeypatch):
+    tiny_dataset.install(monkeypatch)
+    tiny_dataset.write(tmp_path / "tiny", sequences=2, frames=3)
+    monkeypatch.setattr("skelbridge.datasets.ingestion.too_small", lambda samples, rules: np.ones(len(samples), bool))
+    with pytest.raises(CheckError, match=r"samples: none was kept; dropped: too small in the picture"):
+        ingest("tiny", tmp_path / "tiny", tmp_path / "a.h5", splits=["train"], progress=False)

@@ -23,9 +23,6 @@ ANNOTATIONS = (
 ROUNDS, ROUNDS_OF_LARGE = 12, 3
 SECONDS = 60
 
-#: The tests of a dataset run in one process, for its copy is written once.
-COPIES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in copies()]
-
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
@@ -48,7 +45,7 @@ def test_every_dataset_has_a_card_a_reader_and_a_copy():
         assert reader_class(name).skeletons == card.skeletons
 
 
-@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("name", copies())
 def test_a_reader_gives_what_its_dataset_says(copy, name):
     root, truths = copy(name)
     assert truths
@@ -56,7 +53,7 @@ def test_a_reader_gives_what_its_dataset_says(copy, name):
     assert not problems, "\n".join(problems[:20])
 
 
-@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("name", copies())
 def test_a_copy_is_ingested_and_passes_its_self_checks(copy, name, tmp_path):
     root, truths = copy(name)
     models = root / "models" if (root / "models").is_dir() else None
@@ -65,7 +62,7 @@ def test_a_copy_is_ingested_and_passes_its_self_checks(copy, name, tmp_path):
     assert 0 < len(open_store(tmp_path / "a.h5", dropped=True)) <= len(truths)
 
 
-@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("name", copies())
 def test_damaged_files_are_one_clear_error_or_are_read(copy, name, tmp_path):
     root, truths = copy(name)
     rng = np.random.default_rng(list(name.encode()))

@@ -37,18 +37,22 @@ class IngestReport:
         """The report of an ingested store; FileFormatError where it is none."""
         index = read_index(Path(path)).index
         told = merged_reports(job.report for job in index.jobs)
+        parts = sum(len(job.parts) for job in index.jobs)
+        checks = judged(told.get("checks", {}))
+        if parts and not any(told.get("kept", {}).values()):
+            checks.append(_none_kept(told.get("dropped", {})))
         return cls(
             store=Path(path),
             dataset=index.dataset,
             skeleton=index.skeleton,
-            parts=sum(len(job.parts) for job in index.jobs),
+            parts=parts,
             kept=told.get("kept", {}),
             dropped=told.get("dropped", {}),
             repaired=told.get("repaired", {}),
             cleaned=open_store(path).reasons(),
             remarks=tuple(told.get("remarks", ())),
             seconds=told.get("seconds", 0.0),
-            checks=tuple(judged(told.get("checks", {}))),
+            checks=tuple(checks),
             forced=tuple(told.get("forced", ())),
         )
 
@@ -64,6 +68,12 @@ class IngestReport:
             lines.append(f"  check {check}{forced}")
             lines += [f"    worst: {place}" for place in check.worst if not check.passed]
         return "\n".join(lines)
+
+
+def _none_kept(dropped: dict[str, int]) -> Check:
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
+    return Check("samples", False, f"none was kept; dropped: {reasons or 'none'}",
+                 "The folder may hold a part of the dataset only, or the pictures' sizes may be wrong.")  # fmt: skip
 
 
 def require_passed(path: str | Path) -> None:
