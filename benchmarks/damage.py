@@ -25,9 +25,10 @@ from skelbridge.errors import SkelbridgeError
 from skelbridge.store import open_store
 from skelbridge.synthetic.native import copies, write_copy
 
+#: Containers that hold annotations; pictures and videos are decoded by libraries and damaged in tests of their own.
 ANNOTATIONS = (
     ".cdf", ".mat", ".npz", ".npy", ".pkl", ".json", ".csv", ".xml", ".txt", ".c3d", ".calibration", ".cal", ".calib",
-    ".ini", ".yml", ".yaml", ".tar", ".tfrecord",
+    ".ini", ".yml", ".yaml", ".h5", ".tar", ".zip", ".tfrecord",
 )  # fmt: skip
 KINDS = ("flipped", "cut short", "removed")
 OUTCOMES = ("refused", "reported by checks", "the same", "unnoticed", "crash", "hang")
@@ -57,8 +58,7 @@ def outcomes(name: str, folder: Path, rounds: int) -> Iterator[tuple[str, str, s
     """The kind of each damage to a dataset's copy, what came of it, and the file."""
     root, rng = folder / name, np.random.default_rng(list(name.encode()))
     write_copy(name, root)
-    files = [path for path in sorted(root.rglob("*")) if path.suffix in ANNOTATIONS and "models" not in path.parts]
-    files = [path for path in files if path.stat().st_size]
+    files = annotation_files(root)
     whole = content(name, root, folder / "whole.h5")
     for number in range(rounds):
         kind, file = KINDS[number % len(KINDS)], files[rng.integers(len(files))]
@@ -78,6 +78,12 @@ def outcomes(name: str, folder: Path, rounds: int) -> Iterator[tuple[str, str, s
             outcome = "crash"
         file.write_bytes(before)
         yield kind, outcome, file.name
+
+
+def annotation_files(root: Path) -> list[Path]:
+    """The files of a copy that are worth damaging."""
+    files = [path for path in sorted(root.rglob("*")) if path.suffix in ANNOTATIONS and "models" not in path.parts]
+    return [path for path in files if path.stat().st_size]
 
 
 def content(name: str, root: Path, out: Path) -> str:

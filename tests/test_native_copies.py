@@ -1,27 +1,21 @@
 """Every dataset: its reader against a native-layout copy that was written apart from it, whole and damaged."""
 
 import shutil
-import signal
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from native import disagreements, read_all
 
+from benchmarks.damage import KINDS, SECONDS, annotation_files, damage, limited
 from skelbridge.datasets import datasets, ingest, reader_class
 from skelbridge.errors import SkelbridgeError
 from skelbridge.io.tree import Tree
 from skelbridge.store import mixture, open_store
 from skelbridge.synthetic.native import copies, write_copy
 
-#: Containers that hold annotations; pictures and videos are decoded by libraries and damaged in their own tests.
-ANNOTATIONS = (
-    ".cdf", ".mat", ".npz", ".npy", ".pkl", ".json", ".csv", ".xml", ".txt", ".c3d", ".calibration", ".cal", ".calib",
-    ".ini", ".yml", ".yaml", ".h5", ".tar", ".zip", ".tfrecord",
-)  # fmt: skip
 #: Damages a copy; fewer where reading it takes seconds.
 ROUNDS, ROUNDS_OF_LARGE = 12, 3
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +60,14 @@ def test_a_copy_is_ingested_and_passes_its_self_checks(copy, name, tmp_path):
 def test_damaged_files_are_one_clear_error_or_are_read(copy, name, tmp_path):
     root, truths = copy(name)
     rng = np.random.default_rng(list(name.encode()))
-    files = [path for path in sorted(root.rglob("*")) if path.suffix in ANNOTATIONS and "models" not in path.parts]
-    files = [path for path in files if path.stat().st_size]
+    files = annotation_files(root)
     shutil.copytree(root, tmp_path / name)
     for number in range(ROUNDS if len(truths) < 1000 else ROUNDS_OF_LARGE):
         chosen = files[rng.integers(len(files))]
         target = tmp_path / name / chosen.relative_to(root)
         whole = chosen.read_bytes()
-        _damage(target, whole, number % 3, rng)
-        with _limited(SECONDS, f"{name}: {chosen.name}, damaged in round {number}"), suppress(SkelbridgeError):
+        damage(target, whole, KINDS[number % len(KINDS)], rng)
+        with limited(SECONDS), suppress(SkelbridgeError):  # a hang is a TimeoutError
             read_all(name, tmp_path / name, truths[0].skeleton)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(whole)
@@ -86,36 +79,6 @@ def test_a_wrong_folder_is_told_what_is_missing(tmp_path):
         with pytest.raises(SkelbridgeError, match="expected") as caught:
             reader_class(name)(Tree(tmp_path)).parts()
         assert str(tmp_path) in str(caught.value)
-
-
-def _damage(path, whole, kind, rng):
-    """Flips some bits, cuts the end off, or removes the file."""
-    if kind == 2:
-        path.unlink()
-        return
-    data = bytearray(whole)
-    if kind == 1:
-        data = data[: int(rng.integers(len(data)))]
-    else:
-        for place in rng.integers(len(data), size=3):
-            data[place] ^= 1 << int(rng.integers(8))
-    path.write_bytes(data)
-
-
-@contextmanager
-def _limited(seconds, what):
-    """Fails where the block takes longer: a hang."""
-
-    def stop(*_):
-        raise TimeoutError(f"{what}: no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("name", ["small", "medium", "full"])
