@@ -13,9 +13,9 @@ class Examples:
     """B crops, the first B3 of them with 3D labels, the others with labels in the picture only.
 
     images: (B, 3, side, side) uint8 RGB. intrinsics: (B, 3, 3) float32, of the crops' virtual cameras, in pixels,
-    (0, 0) the centre of the first pixel. points: (B3, J, 3) float32, mm in the axes of the crop cameras, a column for each
-    joint that the network knows, NaN where an example does not label it. points2d: (B - B3, N, 2) float32, pixels of
-    the crop, one column for each name of weak supervision, NaN where missing. numbers: (B,) int64, the places of the
+    (0, 0) the centre of the first pixel. points: (B3, J, 3) float32, mm in the axes of the crops' cameras, a column for
+    each joint that the network knows, NaN where an example does not label it. points2d: (B - B3, N, 2) float32, pixels
+    of the crop, a column for each name of weak supervision, NaN where missing. numbers: (B,) int64, the places of the
     examples in the whole batch, of which these may be one process's part.
     """
 
