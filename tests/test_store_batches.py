@@ -241,17 +241,31 @@ def test_a_mixture_gives_each_dataset_its_share_and_its_own_epochs(store):
     seen = {name: [] for name in store.datasets}
     for batch in batches:
         names = [batch.datasets[code] for code in batch.dataset]
-        assert (
-            names == ["h36m", "surreal", "h36m"] * 3 + ["coco"] * 4
-            or sorted(names[:9]) == ["h36m"] * 6 + ["surreal"] * 3
-        )
-        assert names[9:] == ["coco"] * 4
+        assert names == ["h36m"] * 6 + ["surreal"] * 3 + ["coco"] * 4
         for name, row in zip(names, batch.rows, strict=True):
             seen[name].append(row)
     sizes = {"h36m": 1198, "surreal": 299, "coco": 250}
     for name, rows in seen.items():
         for start in range(0, len(rows) - sizes[name] + 1, sizes[name]):
             assert len(set(rows[start : start + sizes[name]])) == sizes[name], name  # each epoch shows all
+
+
+def test_a_batch_is_dataset_after_dataset_with_2d_labels_last(store):
+    mixed = small(coco=4, surreal=2, h36m=3)
+    batch = store.batches(mixture=mixed, shuffle="full")[3]
+    names = [batch.datasets[code] for code in batch.dataset]
+    assert names == ["surreal"] * 2 + ["h36m"] * 3 + ["coco"] * 4
+
+
+@pytest.mark.parametrize("part", [slice(0, 5), slice(5, 13), slice(9, 13)])
+def test_a_part_of_every_batch_is_what_the_whole_has_there(store, part):
+    mixed = small(h36m=6, surreal=3, coco=4)
+    for options in ({"mixture": mixed}, {"size": 13}):
+        whole = store.batches(seed=2, steps=30, **options)
+        for got, wanted in zip(store.batches(seed=2, steps=30, part=part, **options), whole, strict=True):
+            assert got.step == wanted.step
+            assert got.rows.tolist() == wanted.rows[part].tolist()
+            assert got.points.tobytes() == wanted.points[part].tobytes()
 
 
 def test_mixtures_train_on_the_splits_they_name(tmp_path):

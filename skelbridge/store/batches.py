@@ -70,7 +70,7 @@ class Batches:
 
     Without a mixture a batch is of all samples alike, and there are as many as one epoch needs, the last perhaps
     smaller; or `steps` whole ones, over as many epochs as it takes. With a mixture, `steps` or as many as show every
-    sample once.
+    sample once. With `part`, only those places of every batch are gathered.
     """
 
     def __init__(
@@ -85,9 +85,10 @@ class Batches:
         shuffle: Shuffle | None,
         workers: int,
         mixture: Mixture | None,
+        part: slice = slice(None),
     ):
         self.queues, self.steps, self.seed, self.shuffle = tuple(queues), steps, seed, shuffle
-        self.workers, self.mixture = workers, mixture
+        self.workers, self.mixture, self.part = workers, mixture, part
         self._gatherer, self._slots, self._last_size = gatherer, np.asarray(slots), last
         room = min(GROUP_ROWS, GROUP_BYTES // gatherer.row_bytes)
         self._group = max(1, (room // 64 if gatherer.pictures else room) // len(slots))
@@ -108,6 +109,7 @@ class Batches:
         pictures: Pictures,
         steps: int | None,
         workers: int,
+        part: slice = slice(None),
     ) -> Batches:
         """Batches of `size` samples, or of a mixture; see `Store.batches`."""
         if not len(store):
@@ -123,13 +125,13 @@ class Batches:
             if size not in (None, mixed.size):
                 raise InputError("the size of batches", expected=f"the mixture's {mixed.size}", got=size)
             queues = [_queue(store, s.dataset, s.count, _pieces(store, s)) for s in mixed.streams]
-            slots = interleaved(mixed)
+            slots = slots_of(mixed)
         epoch = max(-(-len(queue) // queue.count) for queue in queues)
         whole = mixed is not None or steps is not None
         return cls(
             Gatherer(store, columns, pictures), queues, slots, steps=epoch if steps is None else steps,
             last=len(slots) if whole else len(store) - (epoch - 1) * len(slots), seed=seed,
-            shuffle=checked_shuffle(shuffle), workers=workers, mixture=mixed,
+            shuffle=checked_shuffle(shuffle), workers=workers, mixture=mixed, part=part,
         )  # fmt: skip
 
     @property
@@ -197,9 +199,9 @@ class Batches:
         for number, queue in enumerate(self.queues):
             places = np.asarray(steps, np.int64)[:, None] * queue.count + np.arange(queue.count)
             rows[:, self._slots == number] = queue.rows(places.ravel(), self.shuffle, self.seed).reshape(places.shape)
-        sizes = [self._last_size if step == self.steps - 1 else len(self._slots) for step in steps]
-        wanted = np.concatenate([row[:size] for row, size in zip(rows, sizes, strict=True)])
-        return self._gatherer.batches(wanted, list(steps), sizes)
+        wholes = [self._last_size if step == self.steps - 1 else len(self._slots) for step in steps]
+        wanted = [row[:whole][self.part] for row, whole in zip(rows, wholes, strict=True)]
+        return self._gatherer.batches(np.concatenate(wanted), list(steps), list(map(len, wanted)))
 
 
 def _ahead(pool: ThreadPoolExecutor, task: Callable[[Item], Made], items: Iterable[Item], count: int) -> Iterator[Made]:
@@ -264,11 +266,10 @@ def _available(store: Store, name: Mixture | str | Path, renormalise: bool) -> M
     return found
 
 
-def interleaved(mixed: Mixture) -> list[int]:
-    """Which stream each place of a batch is for: the streams spread evenly, those of 3D labels before the 2D ones."""
-    places = [
-        (stream.weak_2d, (n + 0.5) / stream.count, number)
-        for number, stream in enumerate(mixed.streams)
-        for n in range(stream.count)
-    ]
-    return [number for _, _, number in sorted(places)]
+def slots_of(mixed: Mixture) -> list[int]:
+    """Which stream each place of a batch is for: stream after stream, those of 3D labels before the 2D ones.
+
+    So the groups of ghost batch normalisation, which are neighbours in the batch, always hold the same datasets.
+    """
+    order = sorted(range(len(mixed.streams)), key=lambda number: mixed.streams[number].weak_2d)
+    return [number for number in order for _ in range(mixed.streams[number].count)]

@@ -268,13 +268,14 @@ class Store:
         pictures: Pictures = False,
         steps: int | None = None,
         workers: int = 0,
+        part: slice = slice(None),
     ) -> Batches:
         """Batches for training; see `skelbridge.store.batches.Batches`."""
         from skelbridge.store.batches import Batches
 
         return Batches.of(
             self, size, seed=seed, shuffle=shuffle, mixture=mixture, renormalise=renormalise, columns=columns,
-            pictures=pictures, steps=steps, workers=workers,
+            pictures=pictures, steps=steps, workers=workers, part=part,
         )  # fmt: skip
 
     def _with(self, pieces: Iterable[Piece]) -> Store:
