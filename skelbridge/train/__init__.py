@@ -1,0 +1,1 @@
+"""Training pose networks: schedules, optimiser, stages, the loop."""
