@@ -17,6 +17,7 @@ from skelbridge.plot.latents import plot_latent_sources, plot_latents, plot_late
 from skelbridge.plot.places import plot_namesakes
 from skelbridge.plot.recorded import plot_on_image, plot_poses, plot_rows, pose_axes, posed_body
 from skelbridge.plot.retargeting import plot_retargeting
+from skelbridge.plot.schedule import plot_schedule
 from skelbridge.plot.sheets import plot_skeleton, save_sheets
 from skelbridge.plot.store import plot_store
 from skelbridge.plot.tradeoff import plot_tradeoff
@@ -42,6 +43,7 @@ __all__ = [
     "plot_poses",
     "plot_retargeting",
     "plot_rows",
+    "plot_schedule",
     "plot_skeleton",
     "plot_store",
     "plot_tradeoff",

@@ -1,10 +1,12 @@
-"""`python -m skelbridge.plot sheets FOLDER` draws every format on the body; `... places PNG` namesakes on one body."""
+"""`python -m skelbridge.plot sheets FOLDER` draws every format on the body; `... places PNG` namesakes on one body;
+`... schedule PNG` learning rates."""
 
 import argparse
 from pathlib import Path
 
 from skelbridge.plot.ink import save_small
 from skelbridge.plot.places import MAIN_FORMATS, MAIN_WORDS, plot_namesakes
+from skelbridge.plot.schedule import plot_schedule
 from skelbridge.plot.sheets import save_sheets
 from skelbridge.skeletons import skeleton
 
@@ -20,9 +22,13 @@ def main() -> None:
     places.add_argument("png", type=Path, help="picture to write")
     places.add_argument("--words", nargs="+", default=MAIN_WORDS, help="joints, without their side")
     places.add_argument("--formats", nargs="+", default=MAIN_FORMATS, help="ids, aliases or cards")
+    schedule = commands.add_parser("schedule", help="the learning rates of the paper")
+    schedule.add_argument("png", type=Path, help="picture to write")
     options = parser.parse_args()
     if options.command == "sheets":
         save_sheets(options.folder, [skeleton(name) for name in options.formats] or None)
+    elif options.command == "schedule":
+        save_small(plot_schedule(), options.png, dpi=110)
     else:
         save_small(plot_namesakes(options.words, options.formats), options.png, dpi=110)
 
