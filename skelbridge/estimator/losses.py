@@ -130,8 +130,8 @@ def loss_2d(
 
 def _centred(points: Tensor, known: Tensor) -> Tensor:
     """Points (B, J, 3) about the mean of the known (B, J) ones of each example."""
-    share = known / known.sum(dim=1, keepdim=True).clamp(min=1)
-    return points - (points * share[..., None].to(points.dtype)).sum(dim=1, keepdim=True)
+    total = torch.where(known[..., None], points, points.new_zeros(())).sum(dim=1, keepdim=True)
+    return points - total / known.sum(dim=1).clamp(min=1)[:, None, None]
 
 
 def _metres_apart(pixels: Tensor, goal: Tensor, side: int, settings: LossSettings) -> Tensor:
