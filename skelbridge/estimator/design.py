@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: What a network's head puts out: joints of all formats, latent keypoints, or both.
 Head = Literal["joints", "latents", "both"]
+#: How ghost batches move the running statistics: once a step by all groups together, or group after group.
+GhostUpdate = Literal["averaged", "sequential"]
 
 
 class Design(BaseModel):
@@ -25,7 +27,7 @@ class Design(BaseModel):
     ghost: tuple[int, ...] = Field(
         (16,), description="ghost batches: one size for all groups, or the size of each group; empty for plain norm"
     )
-    ghost_update: Literal["averaged", "sequential"] = Field(
+    ghost_update: GhostUpdate = Field(
         "averaged", description="running statistics: once a step by the mean of the groups, or group after group"
     )
     drop_path: float | None = Field(None, ge=0, lt=1, description="stochastic depth; none: the backbone's own rate")

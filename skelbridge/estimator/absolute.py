@@ -1,0 +1,116 @@
+"""Where a person stands: absolute points from points in the picture and points in a box whose place is unknown.
+
+After section 2.3 of the method. The points of the box R_j = (X, Y, Z)_j, moved by one t, shall project onto the points
+of the picture. With x = K⁻¹ (u, v, 1) that says (X + t_x, Y + t_y) = x (Z + t_z), which is linear in t:
+t_xy - x_j t_z = b_j with b_j = x_j Z_j - (X, Y)_j.
+
+Every example is solved on its own, scaled by its own camera, so its result does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skelbridge.errors import InputError
+from skelbridge.estimator.backbone import STRIDE
+from skelbridge.estimator.heatmaps import full_precision
+
+#: Points less than this part of a cell from the edge of the picture are not believed: heatmaps end there.
+BORDER = 0.75
+#: With fewer points than this in the field of view, all points decide where a person stands.
+FEWEST = 4
+#: Pulls the depth of what has no extent to zero; relative to points spread over the whole crop.
+RIDGE = 1e-8
+#: Smallest spread of points for weak perspective: normalised image coordinates, and mm.
+_LEAST = 1e-5
+
+
+def reconstruct(
+    pixels: Tensor,
+    relative: Tensor,
+    intrinsics: Tensor,
+    side: int,
+    *,
+    centred: bool = True,
+    weak_perspective: bool = False,
+    mix: Tensor | None = None,
+) -> Tensor:
+    """Points (B, n, 3) mm in the axes of the camera.
+
+    pixels: (B, n, 2), points in the picture. relative: (B, n, 3) mm, points of the box. intrinsics: (B, 3, 3) of a
+    pinhole camera without distortion. side: of the crop, pixels. centred: whether heatmaps begin at 16 pixels or at 0.
+    weak_perspective: find t by the sizes in picture and box alone, for early training, when the two disagree.
+    mix: (B,) in [0, 1]; points in view are `mix` of the moved box and 1 - `mix` of the picture at the box's depth, half
+    and half by default. Points out of view come from the box alone.
+    """
+    with torch.autocast(pixels.device.type, enabled=False):
+        pixels, relative, intrinsics = (full_precision(tensor) for tensor in (pixels, relative, intrinsics))
+        seen = in_view(pixels, side, centred)
+        believed = (seen | (seen.sum(dim=1, keepdim=True) < FEWEST)).to(pixels.dtype)
+        rays = normalised(pixels, intrinsics)
+        if weak_perspective:
+            t = translation_weak(rays, relative, believed)
+        else:
+            t = translation(rays, relative, believed, side / 2 / _focal_length(intrinsics))
+        moved = relative + t[:, None]
+        share = 0.5 if mix is None else _column(mix, moved)
+        mixed = share * moved + (1 - share) * _homogeneous(rays) * moved[..., 2:]
+        return torch.where(seen[..., None], mixed, moved)
+
+
+def in_view(pixels: Tensor, side: int, centred: bool = True) -> Tensor:
+    """Whether points (..., 2) are in the picture and not near its edge, where heatmaps cannot reach further; (...)."""
+    low, high = BORDER * STRIDE, side - BORDER * STRIDE
+    shift = 0 if centred else STRIDE // 2
+    return ((pixels >= low - shift) & (pixels <= high - shift)).all(dim=-1)
+
+
+def normalised(pixels: Tensor, intrinsics: Tensor) -> Tensor:
+    """The first two of K⁻¹ (u, v, 1), (B, n, 2), for intrinsics with last row (0, 0, 1) and no skew of y."""
+    fx, skew, cx, fy, cy = (intrinsics[:, i, j, None] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2)))
+    y = (pixels[..., 1] - cy) / fy
+    return torch.stack([(pixels[..., 0] - cx - skew * y) / fx, y], dim=-1)
+
+
+def translation(rays: Tensor, relative: Tensor, weights: Tensor, reach: Tensor) -> Tensor:
+    """t (B, 3) by least squares under full perspective.
+
+    rays: (B, n, 2) normalised image coordinates. relative: (B, n, 3). weights: (B, n), not all zero. reach: (B,), half
+    the crop in normalised image coordinates. From the normal equations, with means taken off: t_z = -Σ x'·b' / Σ x'·x'.
+    """
+    share = (weights / weights.sum(dim=1, keepdim=True))[..., None]
+    b = rays * relative[..., 2:] - relative[..., :2]
+    mean_b, mean_x = (share * b).sum(dim=1), (share * rays).sum(dim=1)
+    x = rays - mean_x[:, None]
+    spread, together = ((share * x * other).sum(dim=(1, 2)) for other in (x, b - mean_b[:, None]))
+    z = -(together / (spread + RIDGE * reach.square()))[:, None]
+    return torch.cat([mean_b + z * mean_x, z], dim=1)
+
+
+def translation_weak(rays: Tensor, relative: Tensor, weights: Tensor) -> Tensor:
+    """t (B, 3) under weak perspective: the depth is the ratio of the sizes in space and in the picture."""
+    share = (weights / weights.sum(dim=1, keepdim=True))[..., None]
+    mean_x, mean = (share * rays).sum(dim=1), (share * relative).sum(dim=1)
+    size = _size(share, relative[..., :2] - mean[:, None, :2])
+    depth = (size / _size(share, rays - mean_x[:, None]))[:, None]
+    return torch.cat([depth * mean_x, depth], dim=1) - mean
+
+
+def _size(share: Tensor, offsets: Tensor) -> Tensor:
+    """Root mean square (B,) of offsets (B, n, 2), with a floor under the root: there it has a gradient."""
+    return ((share * offsets.square()).sum(dim=(1, 2)) + _LEAST**2).sqrt()
+
+
+def _homogeneous(rays: Tensor) -> Tensor:
+    return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+
+
+def _focal_length(intrinsics: Tensor) -> Tensor:
+    return (intrinsics[:, 0, 0] + intrinsics[:, 1, 1]) / 2
+
+
+def _column(mix: Tensor, points: Tensor) -> Tensor:
+    if mix.shape != points.shape[:1]:
+        raise InputError("mix", expected=f"one number an example, shape ({len(points)},)", got=tuple(mix.shape))
+    return mix.to(points.dtype)[:, None, None]

@@ -1,0 +1,99 @@
+"""Ghost batch normalisation: groups of a batch are normalised apart, after Hoffer et al., "Train longer" (2017).
+
+Batches are ordered by dataset, so a group of neighbours has a mix of datasets that stays the same from step to step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skelbridge.errors import InputError
+from skelbridge.estimator.design import GhostUpdate
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d, or timm's with an activation, that in training normalises groups of neighbours in the batch apart.
+
+    sizes: the size of every group, or of each group, which then add up to the batch. update: "averaged" moves the
+    running statistics once a step, to those of the whole batch: mean of the groups' means; mean of their variances,
+    plus the variance of their means. "sequential" moves them group after group, so that the last ones weigh most.
+
+    In evaluation it is BatchNorm2d with the running statistics. Names and shapes of the weights are the same too.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d, sizes: tuple[int, ...], update: GhostUpdate = "averaged") -> None:
+        if norm.momentum is None or not norm.track_running_stats:
+            raise InputError("a batch normalisation", expected="running statistics with a momentum", got=norm)
+        super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, device="meta")
+        self.sizes, self.update = sizes, update
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var  # type: ignore[assignment]
+        self.num_batches_tracked = norm.num_batches_tracked  # type: ignore[assignment]
+        self.drop, self.act = (getattr(norm, name, nn.Identity()) for name in ("drop", "act"))
+        self.train(norm.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) normalised; InputError for a batch that does not divide into the groups."""
+        if not self.training:
+            normal = F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+            )
+        else:
+            normal = self._by_group(input)
+        return self.act(self.drop(normal))
+
+    def extra_repr(self) -> str:
+        """The sizes of the groups, beside what BatchNorm2d says."""
+        return f"{super().extra_repr()}, sizes={self.sizes}, update={self.update}"
+
+    def _by_group(self, input: Tensor) -> Tensor:
+        sizes = group_sizes(self.sizes, len(input))
+        found = torch.zeros(2, len(sizes), self.num_features, device=input.device)
+        parts = []
+        for group, mean, variance in zip(input.split(sizes), found[0], found[1], strict=True):
+            # with a momentum of 1 the "running" statistics are those of the group
+            parts.append(F.batch_norm(group, mean, variance, self.weight, self.bias, True, 1.0, self.eps))
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self._follow(found[0], found[1], sizes, input[0, 0].numel())
+        return torch.cat(parts)
+
+    def _follow(self, means: Tensor, variances: Tensor, sizes: list[int], cells: int) -> None:
+        """Move the running statistics towards those of the groups, (groups, C), variances unbiased."""
+        if self.update == "sequential":
+            for mean, variance in zip(means, variances, strict=True):
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+            return
+        counts = torch.tensor(sizes, dtype=means.dtype, device=means.device)[:, None] * cells
+        total = counts.sum()
+        mean = (counts * means).sum(dim=0) / total
+        squares = ((counts - 1) * variances + counts * (means - mean).square()).sum(dim=0)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(squares / (total - 1), self.momentum)
+
+
+def group_sizes(sizes: tuple[int, ...], batch: int) -> list[int]:
+    """The sizes of the groups of a batch; InputError if they do not add up to it."""
+    if len(sizes) == 1 and batch % sizes[0] == 0:
+        return list(sizes) * (batch // sizes[0])
+    if sum(sizes) == batch:
+        return list(sizes)
+    wanted = f"a multiple of {sizes[0]}" if len(sizes) == 1 else f"{' + '.join(map(str, sizes))} = {sum(sizes)}"
+    raise InputError("the batch of a ghost batch normalisation", expected=f"{wanted} examples", got=batch,
+                     mend="Change the batch, or the design's `ghost`.")  # fmt: skip
+
+
+def to_ghost(module: nn.Module, sizes: tuple[int, ...], update: GhostUpdate = "averaged") -> None:
+    """Replace every batch normalisation inside of a module by one in groups, with the same weights."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, GhostBatchNorm2d(child, sizes, update))
+        else:
+            to_ghost(child, sizes, update)
