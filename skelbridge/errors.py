@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 
@@ -67,3 +68,21 @@ def need(module: str, extra: str) -> ModuleType:
             f"the package {module.split('.')[0]!r} is not installed",
             mend=f'Run: pip install "skelbridge[{extra}]"',
         ) from error
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Run a command: 0 for success, 2 for bad input (one message, no traceback), 130 when interrupted."""
+    try:
+        command()
+    except SkelbridgeError as error:
+        print(f"skelbridge: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print("; ".join(["skelbridge: interrupted", *map(str, stop.args)]), file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `skelbridge formats | head`
+        sys.stderr.close()
+    except OSError as error:  # a place that cannot be read or written
+        print(f"skelbridge: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return 0
