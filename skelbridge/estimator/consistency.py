@@ -10,7 +10,7 @@ Three ways to use the autoencoder when a network is trained further (Sárándi, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,9 +20,7 @@ from skelbridge.errors import InputError
 from skelbridge.estimator.autoencoder import Autoencoder
 from skelbridge.estimator.examples import Examples
 from skelbridge.estimator.losses import LossSettings, loss_2d, loss_3d, masked_mean
-
-if TYPE_CHECKING:
-    from skelbridge.estimator.network import Prediction
+from skelbridge.estimator.network import Prediction
 
 Variant = Literal["none", "output", "latents", "hybrid"]
 
