@@ -23,6 +23,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     In evaluation it is BatchNorm2d with the running statistics. Names and shapes of the weights are the same too.
     """
 
+    momentum: float  # type: ignore[assignment]
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skelbridge.bridge.acae.joints import Joints
+from skelbridge.bridge.acae.cards import read_formats, write_formats
 from skelbridge.bridge.file import SHIPPED
-from skelbridge.errors import FileFormatError, InputError, UnknownNameError
+from skelbridge.errors import FileFormatError, InputError
 from skelbridge.io.files import replacing
-from skelbridge.skeletons import Skeleton, card_paths, skeleton
 
 if TYPE_CHECKING:
     from skelbridge.bridge.acae.model import ACAE
@@ -51,13 +51,12 @@ def save_acae(acae: ACAE, path: str | os.PathLike[str]) -> None:
     tensors, metadata = _contents(path) if path.exists() else ({}, {})
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_PREFIX)}
     with replacing(path) as temporary:
-        save_file(tensors | _tensors(acae), temporary, metadata=metadata | {"acae": json.dumps(_about(acae))})
+        own, about = pack(acae)
+        save_file(tensors | own, temporary, metadata=metadata | about)
 
 
 def load_acae(path: str | os.PathLike[str]) -> ACAE:
     """Read the autoencoder of a bridge file; FileFormatError if it is damaged, or its formats have changed."""
-    from skelbridge.bridge.acae.model import ACAE
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no bridge file {path}", mend="Fit one: skelbridge fit.")
@@ -65,11 +64,23 @@ def load_acae(path: str | os.PathLike[str]) -> ACAE:
     if "acae" not in metadata:
         raise FileFormatError(f"the bridge file {path}", expected="an autoencoder in it", got="none",
                               mend="Fit one: skelbridge fit.")  # fmt: skip
+    return unpack(tensors, metadata, f"the autoencoder in {path}")
+
+
+def pack(acae: ACAE) -> tuple[dict[str, NDArray], dict[str, str]]:
+    """An autoencoder as tensors and metadata of a file that may hold other things too."""
+    return _tensors(acae), {"acae": json.dumps(_about(acae))}
+
+
+def unpack(tensors: Mapping[str, NDArray], metadata: Mapping[str, str], what: str) -> ACAE:
+    """The autoencoder, called `what` in errors, of a file's tensors and metadata; FileFormatError if it is damaged."""
+    from skelbridge.bridge.acae.model import ACAE
+
     try:
         about = json.loads(metadata["acae"])
         if about["schema"] != SCHEMA:
             raise ValueError(f"schema {about['schema']}, expected {SCHEMA}")
-        joints = Joints(tuple(_card(entry, path) for entry in about["formats"]))
+        joints = read_formats(about["formats"], what)
         shape = (len(about["latents"]), len(joints))
         acae = ACAE(
             joints,
@@ -87,7 +98,7 @@ def load_acae(path: str | os.PathLike[str]) -> ACAE:
         raise
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__} {error}".splitlines()[0]
-        raise FileFormatError(f"the autoencoder in {path} cannot be read", got=reason, mend="Fit it anew.") from error
+        raise FileFormatError(f"{what} cannot be read", got=reason, mend="Fit it anew.") from error
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +141,7 @@ def _tensors(acae: ACAE) -> dict[str, NDArray]:
     return tensors | {_HELD_OUT + name: np.ascontiguousarray(values) for name, values in acae.held_out.items()}
 
 
-def _dense(tensors: dict[str, NDArray], which: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+def _dense(tensors: Mapping[str, NDArray], which: str, shape: tuple[int, int]) -> NDArray[np.float64]:
     values, columns, ends = (tensors[f"acae_{which}_{part}"] for part in ("values", "columns", "ends"))
     if (
         len(ends) != shape[0]
@@ -147,28 +158,8 @@ def _dense(tensors: dict[str, NDArray], which: str, shape: tuple[int, int]) -> N
 def _about(acae: ACAE) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "formats": [_entry(card) for card in acae.joints.formats],
+        "formats": write_formats(acae.joints),
         "latents": acae.latents,
         "held_out": list(acae.held_out),
         "certificate": acae.certificate,
     }
-
-
-def _entry(card: Skeleton) -> dict[str, Any]:
-    entry: dict[str, Any] = {"format": str(card), "joints": card.names}
-    known = card_paths().get(card.id) is not None and skeleton(str(card)) == card
-    return entry if known else entry | {"card": card.model_dump(mode="json", exclude_defaults=True)}
-
-
-def _card(entry: dict[str, Any], path: Path) -> Skeleton:
-    if "card" in entry:
-        return Skeleton.model_validate(entry["card"])
-    try:
-        card = skeleton(entry["format"])
-    except UnknownNameError as error:
-        raise FileFormatError(f"the autoencoder in {path} holds a format that is not known", got=entry["format"],
-                              mend="Put its card in a folder of SKELBRIDGE_REGISTRY.") from error  # fmt: skip
-    if list(card.names) != entry["joints"]:
-        raise FileFormatError(f"the joints of {card} have changed since the autoencoder in {path} was fitted",
-                              mend="Fit it anew.")  # fmt: skip
-    return card
