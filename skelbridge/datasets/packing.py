@@ -76,13 +76,13 @@ def each_picture(samples: Samples, tree: Tree, failed: Callable[[str, Rows], Non
         left = {int(frame): rows[samples.video_frame[rows] == frame] for frame in np.unique(samples.video_frame[rows])}
         try:
             with tree.open(path) as stream:
-                for frame, image in _decoded(stream, path, transform, list(left)):
+                for frame, image in frames_of(stream, path, transform, list(left)):
                     yield left.pop(frame), image
         except FileFormatError as error:
             failed(_MISSING if isinstance(error, MissingFileError) else _BROKEN, np.concatenate(list(left.values())))
 
 
-def _decoded(stream: BinaryIO, path: str, transform: str, frames: list[int]) -> Iterator[tuple[int, Image]]:
+def frames_of(stream: BinaryIO, path: str, transform: str, frames: list[int]) -> Iterator[tuple[int, Image]]:
     """A still image, whose number is -1, or frames of a video by number."""
     if frames == [-1]:
         yield -1, read_image(stream, path, transform)

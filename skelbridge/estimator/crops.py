@@ -7,6 +7,8 @@ geometry of the pose is exact in it: Sárándi et al., "MeTRAbs" (2020), perspec
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,11 +74,25 @@ class Crop:
         matrix = np.array([[finer, 0, middle], [0, finer, middle], [0, 0, 1]]) @ self.matrix
         source = onto_part(placed) @ np.asarray(self.camera.matrix)
         if self._whole and not self._bends:
-            way = source @ self.rotation.T @ np.linalg.inv(matrix)
+            way = source @ self.rotation.T @ _from_pixels(matrix)
             found = cv2.warpPerspective(image, way, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         else:
             found = cv2.remap(image, *self._maps(source, matrix, size), cv2.INTER_LINEAR)
         return found if finer == 1 else cv2.resize(found, (self.side, self.side), interpolation=cv2.INTER_AREA)
+
+    @cached_property
+    def mirrors(self) -> bool:
+        """Whether the crop shows the scene mirrored: left and right joints have changed places."""
+        return bool(np.linalg.det(self.rotation) < 0)
+
+    def shrinks(self, placed: ArrayLike = WHOLE) -> int:
+        """How many pixels (1, 2, 4 or 8) of a picture or part of it, placed as `warp` says, go into one of the crop.
+
+        So many may be averaged before it is warped, lest fine texture turn into noise; the rest, below 2, stays.
+        """
+        source = np.asarray(self.camera.matrix)
+        times = (source[0, 0] + source[1, 1]) / 2 * float(np.asarray(placed)[2]) / self.matrix[0, 0]
+        return int(2 ** np.clip(np.floor(np.log2(max(times, 1.0))), 0, 3))
 
     @property
     def _bends(self) -> bool:
@@ -86,15 +102,15 @@ class Crop:
     def _whole(self) -> bool:
         """Whether all of the crop lies ahead of the source camera, and within what its lens model holds for.
 
-        Both are so everywhere if they are so in the corners: depth is linear over the crop, distance from the axis convex.
+        If so in the corners then everywhere: depth is linear over the crop, distance from the axis convex.
         """
         end = self.side - 0.5
         return bool(self._seen(np.array([[-0.5, -0.5], [-0.5, end], [end, -0.5], [end, end]])).all())
 
     def _seen(self, pixels: Array) -> NDArray[np.bool_]:
         """Whether pixels of the crop (..., 2) show what the source camera could see."""
-        ones = np.ones_like(pixels[..., :1])
-        ahead = np.concatenate([pixels, ones], axis=-1) @ np.linalg.inv(self.matrix).T @ self.rotation
+        way = _from_pixels(self.matrix).T @ self.rotation
+        ahead = pixels @ way[:2] + way[2]
         square, depth = np.sum(ahead[..., :2] ** 2, axis=-1), ahead[..., 2]
         return (depth > 1e-6) & (square < self.camera.fold * depth**2)
 
@@ -129,17 +145,16 @@ def person_crop(
 
     Raises InputError for a box that is none.
     """
-    middle, longer, along = _measured(box, shift)
+    middle, along = _measured(box, shift)
     ends = middle + np.array([[0.0, 0.0], -along / 2, along / 2])
     flat = rays(camera, ends)
     if not np.isfinite(flat).all():  # beyond what the lens sees: as if it did not bend
         flat = _straight_rays(camera, ends)
     ahead = np.concatenate([flat, np.ones((3, 1))], axis=1)
     turn = looking_along(ahead[0], up)
-    first, last = (ahead[1:] @ turn.T).tolist()
-    spread = np.hypot(
-        *(a / max(first[2], 0.05) - b / max(last[2], 0.05) for a, b in zip(first[:2], last[:2], strict=True))
-    )
+    seen = ahead[1:] @ turn.T
+    first, last = seen[:, :2] / np.maximum(seen[:, 2:], 0.05)  # a box beyond what a camera can see stays finite
+    spread = float(np.hypot(*(first - last)))
     focal, centre = side * zoom / spread, (side - 1) / 2
     matrix = np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]])
     return Crop(camera, _rolled(roll, flip) @ turn, matrix, side)
@@ -160,9 +175,9 @@ def flat_crop(
     A long lens is assumed, and the crop's camera does not turn towards the person: its principal point lies off the
     middle instead. Arguments as in `person_crop`.
     """
-    middle, longer, _ = _measured(box, shift)
+    middle, along = _measured(box, shift)
     camera, turn = assumed_camera(size, FLAT_VIEW), _rolled(roll, flip)
-    focal = float(np.asarray(camera.matrix)[0, 0]) * side / longer * zoom
+    focal = float(np.asarray(camera.matrix)[0, 0]) * side * zoom / float(along.max())
     seen = turn[:2, :2] @ _straight_rays(camera, middle)
     x, y = (side - 1) / 2 - focal * seen
     return Crop(camera, turn, np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]]), side)
@@ -181,15 +196,17 @@ def rays(camera: Camera, pixels: Array) -> Array:
 
 
 def looking_along(ray: ArrayLike, up: ArrayLike = UP) -> Array:
-    """The rotation (3, 3) into a camera that looks along a ray (3,) with `up` (3,) upright; both in the old axes."""
-    ahead = np.asarray(ray, float) / np.linalg.norm(ray)
-    right = np.cross(ahead, up)
-    length = np.linalg.norm(right)
-    if length < 1e-6 * np.linalg.norm(up):
-        right = np.array([ahead[2], 0, -ahead[0]])
-        length = np.linalg.norm(right)
-    right = right / length
-    return np.stack([right, np.cross(ahead, right), ahead])
+    """The rotation (3, 3) into a camera that looks along a ray (3,) with `up` (3,) upright; both in the old axes.
+
+    Where they are parallel, some direction across is to the right.
+    """
+    ahead = _unit(*np.asarray(ray, float).tolist())
+    right = _cross(ahead, np.asarray(up, float).tolist())
+    if math.hypot(*right) < 1e-6 * math.hypot(*np.asarray(up, float).tolist()):
+        least = min(range(3), key=lambda axis: abs(ahead[axis]))
+        right = _cross(ahead, [float(axis == least) for axis in range(3)])
+    right = _unit(*right)
+    return np.array([right, _cross(ahead, right), ahead])
 
 
 def onto_part(placed: ArrayLike) -> Array:
@@ -204,14 +221,25 @@ def reduced(placed: ArrayLike, factor: int) -> Array:
     return np.array([left + (factor - 1) / 2 / scale, top + (factor - 1) / 2 / scale, scale / factor])
 
 
-def _measured(box: ArrayLike, shift: ArrayLike) -> tuple[Array, float, Array]:
-    """A box's shifted middle (2,), its longer side, and that side as a vector (2,)."""
+def shrunk(image: Image, placed: ArrayLike, crop: Crop) -> tuple[Image, ArrayLike]:
+    """A picture, or a part of it (left, top, scale), with as many pixels averaged as go into one of the crop."""
+    factor = crop.shrinks(placed)
+    size = [length // factor for length in image.shape[1::-1]]
+    if factor == 1 or min(size) < 1:
+        return image, placed
+    whole = image[: size[1] * factor, : size[0] * factor]
+    small: Image = need("cv2", "train").resize(whole, size, interpolation=need("cv2", "train").INTER_AREA)
+    return small, reduced(placed, factor)
+
+
+def _measured(box: ArrayLike, shift: ArrayLike) -> tuple[Array, Array]:
+    """A box's shifted middle (2,), and its longer side as a vector (2,)."""
     values = np.asarray(box, float)
     if values.shape != (4,) or not np.isfinite(values).all() or values[2:].max() <= 0:
         raise InputError("a person's box", expected="left, top, width, height in pixels", got=values.tolist())
     longer = float(values[2:].max())
     along = np.array([longer, 0.0]) if values[2] >= values[3] else np.array([0.0, longer])
-    return values[:2] + values[2:] / 2 + np.asarray(shift, float) * longer, longer, along
+    return values[:2] + values[2:] / 2 + np.asarray(shift, float) * longer, along
 
 
 def _rolled(roll: float, flip: bool) -> Array:
@@ -222,8 +250,25 @@ def _rolled(roll: float, flip: bool) -> Array:
 
 
 def _straight_rays(camera: Camera, pixels: Array) -> Array:
-    matrix = np.asarray(camera.matrix)
-    return (pixels - matrix[:2, 2]) @ np.linalg.inv(matrix[:2, :2]).T
+    """As `rays`, as if the lens did not bend."""
+    (a, b, x), (c, d, y), _ = np.asarray(camera.matrix).tolist()
+    inverse = np.array([[d, -c], [-b, a]]) / (a * d - b * c)  # transposed
+    return (pixels - np.array([x, y])) @ inverse
+
+
+def _from_pixels(matrix: Array) -> Array:
+    """The inverse (3, 3) of a crop's intrinsics, whose pixels are square."""
+    focal, x, y = matrix[0, 0], matrix[0, 2], matrix[1, 2]
+    return np.array([[1 / focal, 0, -x / focal], [0, 1 / focal, -y / focal], [0, 0, 1]])
+
+
+def _unit(x: float, y: float, z: float) -> list[float]:
+    length = math.hypot(x, y, z)
+    return [x / length, y / length, z / length]
+
+
+def _cross(a: Sequence[float], b: Sequence[float]) -> list[float]:  # numpy's takes ten times as long for one vector
+    return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 
 
 def _opencv_lens(camera: Camera) -> Array:

@@ -140,6 +140,11 @@ class Batches:
         return self._gatherer.store.union.names
 
     @property
+    def size(self) -> int:
+        """Samples of a whole batch."""
+        return len(self._slots)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Samples of each dataset in a batch, by a mixture."""
         return {queue.name: queue.count for queue in self.queues} if self.mixture else {}
