@@ -1,1 +1,1 @@
-"""How good conversions are: the baseline of renaming, and fidelity on bodies and people that no fit has seen."""
+"""How good conversions and predictions are: fidelity beside renaming, pose metrics, protocols, inconsistency."""

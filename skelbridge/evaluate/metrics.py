@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -190,12 +190,16 @@ def evaluate(
     P, T = _checked(predicted, card, "predicted"), _checked(truth, card, "truth")
     if len(P) != len(T):
         raise InputError("predicted and true poses", expected="as many of each", got=f"{len(P)} and {len(T)}")
-    members = _members(groups, len(P), average)
+    members = members_of(groups, len(P), average)
     chosen = [_index(card, name) for name in (card.names if joints is None else joints)]
     origin = _root_of(card, root)
     pair = P[:, chosen], T[:, chosen]
     together = (rooted(P, origin)[:, chosen], rooted(T, origin)[:, chosen]) if origin else pair
-    scores = {name: _score(*_measured(name, pair, together), members, average) for name in metrics}
+    scores = {}
+    for name in metrics:
+        sums, unit = _measured(name, pair, together)
+        score = pooled(sums.totals, sums.counts, members, unit, average)
+        scores[name] = replace(score, joints=sums.joints)
     about = " + ".join(card.names[i] for i in origin) or "none"
     return PoseMetrics(str(card), about, scores, int(members.max(initial=-1)) + 1, average)
 
@@ -247,21 +251,30 @@ def _sums(distance: Array, of: Callable[[Array], Array]) -> _Sums:
     return _Sums(totals, known.sum(axis=1).astype(float), int(known.sum()))
 
 
-def _score(sums: _Sums, unit: Literal["mm", "%"], members: NDArray[np.intp], average: Average) -> Score:
-    """A ratio of sums, or a mean of ratios, with its standard error (of the ratio linearised; Cochran 1977)."""
-    totals, counts = (np.bincount(members, weights=each) for each in (sums.totals, sums.counts))
-    totals, counts = totals[counts > 0], counts[counts > 0]
-    many, poses = len(counts), int((sums.counts > 0).sum())
+def pooled(
+    totals: Array, counts: Array, members: NDArray[np.intp], unit: Literal["mm", "%"], average: Average = "poses"
+) -> Score:
+    """A mean over all poses, a ratio of sums, or the mean of those of groups; with its standard error.
+
+    That of a ratio is linearised (Cochran, "Sampling Techniques", 1977).
+
+    totals (N,): of each pose the sum of something; counts (N,): over how many joints, or 1 for a pose as a whole;
+    members (N,): the number of its group, which is its own where poses are independent.
+    """
+    poses, things = int((counts > 0).sum()), int(counts.sum())
+    sums, numbers = np.bincount(members, weights=totals), np.bincount(members, weights=counts)
+    totals, counts = np.asarray(sums[numbers > 0]), np.asarray(numbers[numbers > 0])
+    many = len(counts)
     if not many:
         return Score(float("nan"), float("nan"), unit, 0, 0)
     if average == "groups":
-        value, off = float(np.mean(totals / counts)), totals / counts - np.mean(totals / counts)
-        error = np.sqrt((off**2).sum() / many / (many - 1)) if many > 1 else np.nan
+        value = float(np.mean(totals / counts))
+        off = (totals / counts - value) / many
     else:
         value = float(totals.sum() / counts.sum())
-        off = totals - value * counts
-        error = np.sqrt(many / (many - 1) * (off**2).sum()) / counts.sum() if many > 1 else np.nan
-    return Score(value, float(error), unit, poses, sums.joints)
+        off = (totals - value * counts) / counts.sum()
+    error = np.sqrt(many / (many - 1) * (off**2).sum()) if many > 1 else np.nan
+    return Score(value, float(error), unit, poses, things)
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -276,7 +289,7 @@ def _checked(points: ArrayLike, card: Skeleton, what: str) -> Array:
     return array
 
 
-def _members(groups: ArrayLike | None, count: int, average: Average) -> NDArray[np.intp]:
+def members_of(groups: ArrayLike | None, count: int, average: Average = "poses") -> NDArray[np.intp]:
     """For each pose the number of its group; every pose its own where there are none."""
     if groups is None:
         if average == "groups":
