@@ -124,7 +124,8 @@ def test_labels_that_no_format_knows_do_not_count():
     labels = labels + torch.tensor([3.0, 4])  # every joint projects to (128, 128)
     found = loss_2d(points, labels, names, camera, 256, SETTINGS)
     assert found.item() == pytest.approx(3.5 * 2.2 / 256)
-    assert loss_2d(points, labels[:, :5], names[:5], camera, 256, SETTINGS) == 0
+    anywhere = LossSettings(view=-20)  # also where no joint at all would be, in the corner of the crop
+    assert loss_2d(points, labels[:, :5], names[:5], camera, 256, anywhere) == 0
 
 
 def test_projections_are_averaged_not_points_and_before_the_difference():
@@ -199,12 +200,23 @@ def test_the_mean_is_over_joints_or_over_examples():
     mask = torch.tensor([[True, True, True], [True, False, False], [False, False, False]])
     assert masked_mean(values, mask).item() == 4
     assert masked_mean(values, mask, "examples").item() == 6
-    made, half = batch(0), LossSettings(mean="examples")
-    each = []
-    for n in range(made.deep):
-        each.append(plain.mean_relative_loss(made.joints[[n]], made.truth[[n]]))
-    assert losses(made, settings=half)[0]["relative"].item() == pytest.approx(np.mean(each), rel=1e-12)
-    assert losses(made)[0]["relative"].item() != pytest.approx(np.mean(each), rel=1e-3)
+
+
+@pytest.mark.parametrize("term", ["relative", "projection", "absolute", "weak"])
+def test_every_example_may_count_alike(term):
+    made = batch(0)
+    made.truth[1], made.pixels[1] = np.nan, np.nan  # nothing known: no example
+    parts = [batch(0, deep=made.deep, flat=len(made.pixels)) for _ in made.joints]
+    for n, part in enumerate(parts):  # each with the labels of one example only
+        part.truth[:], part.pixels[:] = np.nan, np.nan
+        if n < made.deep:
+            part.truth[n] = made.truth[n]
+        else:
+            part.pixels[n - made.deep] = made.pixels[n - made.deep]
+    each = [plain_losses(part)[term] for part in parts]
+    found = losses(made, settings=LossSettings(mean="examples"))[0][term].item()
+    assert found == pytest.approx(np.mean([value for value in each if value]), rel=1e-12)
+    assert losses(made)[0][term].item() != pytest.approx(found, rel=1e-3)
 
 
 # -- invariances ---------------------------------------------------------------------------------------------------
