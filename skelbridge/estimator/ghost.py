@@ -98,3 +98,33 @@ def to_ghost(module: nn.Module, sizes: tuple[int, ...], update: GhostUpdate = "a
             setattr(module, name, GhostBatchNorm2d(child, sizes, update))
         else:
             to_ghost(child, sizes, update)
+
+
+@torch.no_grad()
+def synchronise(network: nn.Module) -> None:
+    """Make the running statistics of all processes those of all their examples; to be called after each training step.
+
+    Each process has moved statistics s that were equal before to (1 - m) s + m s_p. The mean over processes is then
+    right for means; variances also lack m times the variance of the processes' means, which is found from how far
+    the moved means differ, m² times it. Of the update "sequential" just the means over processes are taken. Without
+    distributed processes, or where batch normalisation is frozen, nothing is done.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    if not norms or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    means, variances = ([getattr(norm, name) for norm in norms] for name in ("running_mean", "running_var"))
+    between = torch.cat([torch.full_like(norm.running_var, _between(norm), dtype=torch.float64) for norm in norms])
+    mean, variance = torch.cat(means).double(), torch.cat(variances).double()
+    shared = torch.stack([mean, mean.square(), variance])
+    torch.distributed.all_reduce(shared)
+    mean, square, variance = shared / torch.distributed.get_world_size()
+    variance += between * (square - mean.square()).clamp(min=0)
+    sizes = [norm.num_features for norm in norms]
+    torch._foreach_copy_(means, [part.float() for part in mean.split(sizes)])
+    torch._foreach_copy_(variances, [part.float() for part in variance.split(sizes)])
+
+
+def _between(norm: nn.BatchNorm2d) -> float:
+    """What the variance of the processes' moved means is multiplied with."""
+    sequential = isinstance(norm, GhostBatchNorm2d) and norm.update == "sequential"
+    return 0.0 if sequential or not norm.momentum else 1 / norm.momentum
