@@ -12,6 +12,7 @@ from skelbridge.plot.autoencoders import plot_acae_errors, plot_acae_weights
 from skelbridge.plot.batches import plot_batch
 from skelbridge.plot.calibration import plot_calibration
 from skelbridge.plot.conversions import plot_comparison, plot_errors, plot_weights
+from skelbridge.plot.evaluation import plot_networks, plot_predictions
 from skelbridge.plot.ink import COLOURS, draw_body, draw_mesh, draw_skeleton, edge_sides, joint_sides, save_small
 from skelbridge.plot.latents import plot_latent_sources, plot_latents, plot_latents_3d
 from skelbridge.plot.places import plot_namesakes
@@ -39,8 +40,10 @@ __all__ = [
     "plot_latents",
     "plot_latents_3d",
     "plot_namesakes",
+    "plot_networks",
     "plot_on_image",
     "plot_poses",
+    "plot_predictions",
     "plot_retargeting",
     "plot_rows",
     "plot_schedule",

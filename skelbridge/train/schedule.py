@@ -26,15 +26,20 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base: float = Field(2.121e-4, gt=0, description="learning rate of the first step")
-    drop_at: float = Field(0.92, gt=0, le=1, description="where the rate drops, as a part of initial training")
-    head_drop_at: float = Field(0.5, gt=0, le=1, description="where the head's rate drops, as a part of fine-tuning")
-    decay: float = Field(3.0, ge=1, description="what the rate is divided by, bit by bit, until it drops")
-    drop: float = Field(10.0, ge=1, description="what the rate is divided by where it drops")
-    last: float = Field(
-        0.3, gt=0, le=1, description="what the rate is multiplied by, bit by bit, after the drop; the paper says 1/3"
+    base: float = Field(default=2.121e-4, gt=0, description="learning rate of the first step")
+    drop_at: float = Field(default=0.92, gt=0, le=1, description="where the rate drops, as a part of initial training")
+    head_drop_at: float = Field(
+        default=0.5, gt=0, le=1, description="where the head's rate drops, as a part of fine-tuning"
     )
-    warm_up: int = Field(0, ge=0, description="steps over which the rates grow from nothing, linearly")
+    decay: float = Field(default=3.0, ge=1, description="what the rate is divided by, bit by bit, until it drops")
+    drop: float = Field(default=10.0, ge=1, description="what the rate is divided by where it drops")
+    last: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="what the rate is multiplied by, bit by bit, after the drop; the paper says 1/3",
+    )
+    warm_up: int = Field(default=0, ge=0, description="steps over which the rates grow from nothing, linearly")
 
     def initial(self, step: float, steps: int) -> Rates:
         """The rates of a step of initial training, the same for head and backbone; `steps` in all."""
