@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skelbridge.errors import InputError
 from skelbridge.plot.ink import CYCLE, FAINT, INK, QUIET, Floats, box, canvas, draw_skeleton, heading, panel, styled
-from skelbridge.skeletons import Skeleton, skeleton
+from skelbridge.skeletons import skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,26 +105,18 @@ def plot_predictions(
     Raises InputError for arrays that do not fit.
     """
     pictures, cameras = np.asarray(images), np.asarray(intrinsics, dtype=float)
-    cards = {name: skeleton(name) for predicted in networks.values() for name in predicted}
-    if (
-        pictures.ndim != 4
-        or cameras.shape != (len(pictures), 3, 3)
-        or not len(pictures)
-        or not networks
-        or not all(networks.values())
-    ):
+    given = len(pictures) > 0 and len(networks) > 0 and all(networks.values())
+    if pictures.ndim != 4 or cameras.shape != (len(pictures), 3, 3) or not given:
         raise InputError("predictions to draw", expected="images (N, H, W, 3), intrinsics (N, 3, 3) and formats",
-                         got=f"{pictures.shape}, {cameras.shape} and {len(cards)} formats")  # fmt: skip
+                         got=f"{pictures.shape}, {cameras.shape} and {len(networks)} networks")  # fmt: skip
+    seen = [{name: _poses(points, name, len(pictures)) for name, points in each.items()} for each in networks.values()]
+    cards = list(dict.fromkeys(name for poses in seen for name in poses))
     shades = {name: CYCLE[i % len(CYCLE)] for i, name in enumerate(cards)}
     step, block = _SIDE + _GAP, 2 * (_SIDE + _GAP) + _WORDS
     width, top = len(pictures) * step + 2 * _GAP, 0.4 + 0.16 * -(-len(cards) // _per_line(len(pictures)))
     height = top + block * len(networks) + _GAP
     figure = canvas(width, height)
     _legend(figure, shades, _per_line(len(pictures)))
-    seen = [
-        {name: _poses(points, cards[name], len(pictures)) for name, points in predicted.items()}
-        for predicted in networks.values()
-    ]
     halves = [max(_from_side(poses, column)[1] for poses in seen) for column in range(len(pictures))]
     for row, (title, poses) in enumerate(zip(networks, seen, strict=True)):
         upper = height - top - row * block
@@ -138,7 +130,8 @@ def plot_predictions(
     return figure
 
 
-def _poses(points: ArrayLike, card: Skeleton, count: int) -> Floats:
+def _poses(points: ArrayLike, format: str, count: int) -> Floats:
+    card = skeleton(format)
     array = np.asarray(points, dtype=float)
     if array.shape != (count, len(card), 3):
         raise InputError(f"points of {card}", expected=f"shape ({count}, {len(card)}, 3)", got=f"shape {array.shape}")
