@@ -2,9 +2,6 @@
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed")
-pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
-
 from skelbridge.errors import CardError, InputError, UnknownNameError
 from skelbridge.train import read_config, ready_configs
 from skelbridge.train.config import Config, field_table

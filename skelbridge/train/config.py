@@ -38,9 +38,11 @@ class Virtual(_Part):
     datasets: tuple[str, ...] = Field(min_length=1, description="their names in the registry, or TOML files")
     train: int = Field(gt=0, description="samples of each to train on")
     test: int = Field(gt=0, description="samples of each to judge by")
-    seed: int = Field(0, description="of people, poses, places and labels")
-    motions: Path | None = Field(None, description="folder of BVH or ASF/AMC clips to move as; none: random poses")
-    workers: int = Field(2, ge=1, description="processes that render")
+    seed: int = Field(default=0, description="of people, poses, places and labels")
+    motions: Path | None = Field(
+        default=None, description="folder of BVH or ASF/AMC clips to move as; none: random poses"
+    )
+    workers: int = Field(default=2, ge=1, description="processes that render")
 
 
 class Data(_Part):
@@ -49,106 +51,118 @@ class Data(_Part):
     store: Path = Field(description="store of all datasets (`skelbridge merge`)")
     mixture: str | Mixture = Field(description="examples a batch of each dataset: a name, a TOML file, or written out")
     formats: tuple[str, ...] = Field(
-        (), description="skeleton formats that the network puts out; none: those of the mixture's datasets of 3D labels"
+        default=(),
+        description="skeleton formats that the network puts out; none: those of the mixture's datasets of 3D labels",
     )
-    renormalise: bool = Field(False, description="go on without datasets of the mixture that the store lacks")
-    judged: tuple[str, ...] = Field(("test",), description="splits of the store that no training sees, to judge by")
+    renormalise: bool = Field(default=False, description="go on without datasets of the mixture that the store lacks")
+    judged: tuple[str, ...] = Field(
+        default=("test",), description="splits of the store that no training sees, to judge by"
+    )
     truth: tuple[Path, ...] = Field(
-        (), description="stores of noise-free labels of the judged pictures in other formats, where they are known"
+        default=(),
+        description="stores of noise-free labels of the judged pictures in other formats, where they are known",
     )
-    workers: int = Field(4, ge=0, description="processes that prepare examples; 0: the training's own")
-    virtual: Virtual | None = Field(None, description="datasets to render first, where the store is not there")
+    workers: int = Field(default=4, ge=0, description="processes that prepare examples; 0: the training's own")
+    virtual: Virtual | None = Field(default=None, description="datasets to render first, where the store is not there")
 
 
 class Phase(_Part):
     """A run of optimisation."""
 
     steps: int = Field(gt=0, description="steps of optimisation")
-    frozen_steps: int = Field(1000, ge=0, description="the last ones with batch normalisation in inference mode")
-    schedule: Schedule = Field(default_factory=Schedule, description="learning rates")
+    frozen_steps: int = Field(
+        default=1000, ge=0, description="the last ones with batch normalisation in inference mode"
+    )
+    schedule: Schedule = Field(default=Schedule(), description="learning rates")
 
 
 class Initial(Phase):
     """The first stage: separate heads for all formats."""
 
-    steps: int = Field(400_000, gt=0, description="steps of optimisation")
+    steps: int = Field(default=400_000, gt=0, description="steps of optimisation")
 
 
 class Pseudo(_Part):
     """Pseudo ground truth: the initial network's predictions in all formats."""
 
     datasets: tuple[str, ...] = Field(
-        ("h36m", "bml_movi"), description="datasets to predict on; none: all of 3D labels"
+        default=("h36m", "bml_movi"), description="datasets to predict on; none: all of 3D labels"
     )
-    splits: tuple[str, ...] = Field(("train", "val"), description="splits of them, as far as there are")
-    flip: bool = Field(True, description="average with the prediction on the mirrored picture")
+    splits: tuple[str, ...] = Field(default=("train", "val"), description="splits of them, as far as there are")
+    flip: bool = Field(default=True, description="average with the prediction on the mirrored picture")
     thinning: Thinning = Field(
-        Thinning(rule="since_any", mm=100.0, memory=500), description="which frames of a recording are used"
+        default=Thinning(rule="since_any", mm=100.0, memory=500), description="which frames of a recording are used"
     )
-    limit: int | None = Field(None, gt=0, description="samples at most, evenly from all")
+    limit: int | None = Field(default=None, gt=0, description="samples at most, evenly from all")
 
 
 class Fit(_Part):
     """The affine-combining autoencoder: see `skelbridge.bridge.acae.fit_acae`."""
 
-    latents: tuple[int, int] = Field((40, 8), description="sided and central latent keypoints")
-    l1: float = Field(0.6, ge=0, description="price of weights")
-    projection: bool = Field(True, description="compare projections: depths of pseudo ground truth disagree")
-    sample: int | None = Field(None, gt=0, description="poses to fit on at most")
+    latents: tuple[int, int] = Field(default=(40, 8), description="sided and central latent keypoints")
+    l1: float = Field(default=0.6, ge=0, description="price of weights")
+    projection: bool = Field(default=True, description="compare projections: depths of pseudo ground truth disagree")
+    sample: int | None = Field(default=None, gt=0, description="poses to fit on at most")
 
 
 class Finetune(Phase):
     """Fine-tuning for consistency between formats."""
 
-    steps: int = Field(40_000, gt=0, description="steps of optimisation")
+    steps: int = Field(default=40_000, gt=0, description="steps of optimisation")
     variants: tuple[Variant, ...] = Field(
-        ("output",), min_length=1, description="how, one after the other: output, latents, hybrid; none for the same without"
+        default=("output",),
+        min_length=1,
+        description="how, one after the other: output, latents, hybrid; none for the same without",
     )
-    consistency: ConsistencySettings = Field(default_factory=ConsistencySettings, description="weights of the terms")
+    consistency: ConsistencySettings = Field(default=ConsistencySettings(), description="weights of the terms")
 
 
 class Machine(_Part):
     """On what it runs."""
 
-    accelerator: str = Field("auto", description="auto, cpu or cuda")
-    devices: int | Literal["auto"] = Field("auto", description="processes on each machine: GPUs, or parts of a CPU")
-    nodes: int = Field(1, ge=1, description="machines, where torchrun or Slurm starts several")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="of convolutions")
-    threads: int | None = Field(None, ge=1, description="threads of torch on a CPU; none: as torch likes")
-    channels_last: bool = Field(True, description="memory format of pictures and features")
-    deterministic: bool = Field(False, description="only algorithms that give the same bits on a GPU every time")
+    accelerator: str = Field(default="auto", description="auto, cpu or cuda")
+    devices: int | Literal["auto"] = Field(
+        default="auto", description="processes on each machine: GPUs, or parts of a CPU"
+    )
+    nodes: int = Field(default=1, ge=1, description="machines, where torchrun or Slurm starts several")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(default="32-true", description="of convolutions")
+    threads: int | None = Field(default=None, ge=1, description="threads of torch on a CPU; none: as torch likes")
+    channels_last: bool = Field(default=True, description="memory format of pictures and features")
+    deterministic: bool = Field(
+        default=False, description="only algorithms that give the same bits on a GPU every time"
+    )
 
 
 class Keeping(_Part):
     """What is written on the way."""
 
-    checkpoint_every: int = Field(2000, gt=0, description="steps between checkpoints")
-    checkpoints: int = Field(2, ge=1, description="how many stay")
-    log_every: int = Field(50, gt=0, description="steps between lines of the log")
-    validate_every: int = Field(2000, gt=0, description="steps between validations")
-    validate_samples: int = Field(1000, gt=0, description="samples to validate on, evenly from those judged by")
+    checkpoint_every: int = Field(default=2000, gt=0, description="steps between checkpoints")
+    checkpoints: int = Field(default=2, ge=1, description="how many stay")
+    log_every: int = Field(default=50, gt=0, description="steps between lines of the log")
+    validate_every: int = Field(default=2000, gt=0, description="steps between validations")
+    validate_samples: int = Field(default=1000, gt=0, description="samples to validate on, evenly from those judged by")
 
 
 class Config(_Part):
     """A training: data, network, stages, machine."""
 
     out: Path = Field(description="folder of the run")
-    seeds: tuple[int, ...] = Field((1,), min_length=1, description="one training for each")
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1, description="one training for each")
     data: Data
-    design: Design = Field(default_factory=Design)
-    augmentation: Augmentation = Field(default_factory=Augmentation)
-    losses: LossSettings = Field(default_factory=LossSettings)
+    design: Design = Field(default=Design())
+    augmentation: Augmentation = Field(default=Augmentation())
+    losses: LossSettings = Field(default=LossSettings())
     weak_perspective_steps: int = Field(
-        500, ge=0, description="first steps of a stage, in which people are placed by their size alone"
+        default=500, ge=0, description="first steps of a stage, in which people are placed by their size alone"
     )
-    max_norm: float | None = Field(20.0, gt=0, description="largest norm of a backbone's filter; none: any")
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of averaged weights; none: no average")
-    initial: Initial = Field(default_factory=Initial)
-    pseudo: Pseudo = Field(default_factory=Pseudo)
-    fit: Fit = Field(default_factory=Fit)
-    finetune: Finetune = Field(default_factory=Finetune)
-    machine: Machine = Field(default_factory=Machine)
-    keeping: Keeping = Field(default_factory=Keeping)
+    max_norm: float | None = Field(default=20.0, gt=0, description="largest norm of a backbone's filter; none: any")
+    ema: float | None = Field(default=None, gt=0, lt=1, description="decay of averaged weights; none: no average")
+    initial: Initial = Field(default=Initial())
+    pseudo: Pseudo = Field(default=Pseudo())
+    fit: Fit = Field(default=Fit())
+    finetune: Finetune = Field(default=Finetune())
+    machine: Machine = Field(default=Machine())
+    keeping: Keeping = Field(default=Keeping())
 
     @model_validator(mode="after")
     def _fits(self) -> Config:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from skelbridge.errors import SkelbridgeError
 from skelbridge.estimator.consistency import Objective
 from skelbridge.estimator.examples import Examples
-from skelbridge.estimator.ghost import set_inference_mode, synchronise
+from skelbridge.estimator.ghost import synchronise
 from skelbridge.estimator.network import PoseNetwork
 from skelbridge.estimator.norms import constrain_norms
 from skelbridge.train.checkpoint import Checkpoint, Checkpoints
@@ -164,15 +164,18 @@ class Loop:
 
     def _step(self, examples: Examples, step: int) -> dict[str, Tensor]:
         """One step of optimisation; the terms of its loss, and the norm of the gradient."""
+        if step >= self.plan.steps - self.plan.frozen_steps:
+            self.network.set_inference_mode()
         self.network.train()
-        set_inference_mode(self.network, step >= self.plan.steps - self.plan.frozen_steps)
         set_rates(self.optimiser, self.plan.rates(step))
         torch.manual_seed(_key(self.plan.seed, step, _LAYERS + self.fabric.global_rank))
         before = [statistic.clone() for statistic in self._statistics]
         terms = self.step_module(examples, step)
         self.stepper.zero_grad()
         self.fabric.backward(terms["loss"])
-        norm = self.fabric.clip_gradients(self.step_module, self.stepper, max_norm=math.inf, error_if_nonfinite=False)
+        norm: Any = self.fabric.clip_gradients(  # without a bound: the norm is what is asked for
+            self.step_module, self.stepper, max_norm=math.inf, error_if_nonfinite=False
+        )
         finite = bool(torch.isfinite(norm))
         if finite or self._scales:  # the scaler of losses skips by itself, and learns from it
             self.stepper.step()
@@ -206,7 +209,7 @@ class Loop:
         """Means over processes of the terms, and whether any process is to stop; counts broken pictures."""
         values = torch.stack([value.float().reshape(()) for value in terms.values()])
         others = values.new_tensor([float(broken), float(stop)])
-        shared = self.fabric.all_reduce(torch.cat([values, others]), reduce_op="sum") / self.fabric.world_size
+        shared: Any = self.fabric.all_reduce(torch.cat([values, others]), reduce_op="mean")
         *means, broken_mean, stops = shared.tolist()
         self.counts["broken"] += round(broken_mean * self.fabric.world_size)
         rates = {f"rate/{group['part']}": float(group["lr"]) for group in self.optimiser.param_groups}

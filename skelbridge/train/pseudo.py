@@ -39,10 +39,8 @@ def chosen_rows(store: Store, settings: Pseudo, datasets: list[str]) -> Store:
             got=f"datasets {settings.datasets}, splits {settings.splits}",
         )  # fmt: skip
     found = store.select(dataset=names, split=sorted(splits))
-    thinner, kept = Thinner(settings.thinning), []
-    for start in range(0, len(found), BLOCK):
-        kept.append(start + np.flatnonzero(thinner.keep(found[start : start + BLOCK])))
-    rows = np.concatenate(kept)
+    thinner = Thinner(settings.thinning)
+    rows = np.flatnonzero(np.concatenate([thinner.keep(samples) for samples in found.blocks(BLOCK)]))
     if settings.limit and len(rows) > settings.limit:
         rows = rows[np.linspace(0, len(rows) - 1, settings.limit).round().astype(np.int64)]
     return found.only(rows)

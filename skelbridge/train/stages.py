@@ -69,8 +69,20 @@ def train(config: Config, stages: Sequence[Stage] = STAGES, *, progress: bool = 
         for stage in (name for name in STAGES if name in stages):
             getattr(run, stage, lambda: None)()
     if "report" in stages and fabric.is_global_zero:
-        write_report(config, sources)
+        write_report(config.out, check(config))
     return config.out
+
+
+def _make_virtual(config: Config, progress: bool) -> None:
+    """Render the virtual datasets of a configuration, where its store is not there."""
+    wanted, store = config.data.virtual, config.data.store
+    if wanted is not None and not store.exists():
+        from skelbridge.synthetic.virtual import write_virtual_union
+
+        write_virtual_union(
+            wanted.datasets, store.parent, wanted.train, wanted.test, seed=wanted.seed, workers=wanted.workers,
+            motions=wanted.motions, progress=progress,
+        )  # fmt: skip
 
 
 def check(config: Config) -> str:
@@ -167,7 +179,8 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             acae = fit_acae(
                 read_paired(self._there("pseudo", POSES)).blocks(), self.sources.joints, settings.latents,
-                l1=settings.l1, projection=settings.projection, sample=settings.sample, seed=self.seed, progress=self.progress,
+                l1=settings.l1, projection=settings.projection, sample=settings.sample, seed=self.seed,
+                progress=self.progress,
             )  # fmt: skip
             acae.save(folder / AUTOENCODER)
         self.fabric.barrier()
@@ -180,7 +193,8 @@ class Run:
         for variant in phase.variants:
             torch.manual_seed(self.seed)
             design = self.config.design.model_copy(update={"head": HEADS[variant], "pretrained": False})
-            network = PoseNetwork(design, len(self.sources.joints), len(acae.latents))
+            latents = 0 if design.head == "joints" else len(acae.latents)
+            network = PoseNetwork(design, len(self.sources.joints), latents)
             network.take_over(load_model(start).network)
             self._optimise(f"finetune-{variant}", phase, rates, network, variant, acae, begun_with=_digest(start))
 
@@ -199,8 +213,8 @@ class Run:
             config.losses, names2d_matrix(self.sources.joints), variant, autoencoder, config.finetune.consistency
         )
         data = TrainingData(
-            self.sources.store, self.sources.joints, config.design.side, self.sources.mixture, seed=self.seed,
-            augmentation=config.augmentation, steps=phase.steps, rank=self.fabric.global_rank,
+            self.sources.store, self.sources.joints, config.design.side, self.sources.mixture, steps=phase.steps,
+            seed=self.seed, augmentation=config.augmentation, rank=self.fabric.global_rank,
             world=self.fabric.world_size,
         )  # fmt: skip
         about = {"stage": name, "seed": self.seed, "identity": identity, "config": config.model_dump(mode="json")}
@@ -230,7 +244,7 @@ class Run:
         for name in ("initial", *(f"finetune-{variant}" for variant in HEADS)):
             model, out = self.folder / name / MODEL, self.folder / name / JUDGED
             if model.exists() and not out.exists():
-                found = judge(Estimator.load(model).to(self.fabric.device), acae, self.sources, self.progress)
+                found = judge(Estimator.load(model).to(self.fabric.device), acae, self.sources)
                 with replacing(out) as temporary:
                     temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
@@ -254,7 +268,7 @@ class Run:
         told = [part.model_dump(mode="json", exclude={"variants"}) for part in parts]
         weights = "" if acae is None else hashlib.sha256(acae.encoder.tobytes() + acae.decoder.tobytes()).hexdigest()
         joints = list(self.sources.joints.names)
-        whole = [told, variant, weights, begun_with, self.seed, self.sources.digest, joints]
+        whole: list[Any] = [told, variant, weights, begun_with, self.seed, self.sources.digest, joints]
         whole += [config.max_norm, config.ema, config.weak_perspective_steps]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
