@@ -1,6 +1,7 @@
 """Pictures of trainings: learning rates as they are, every seed's number, and predictions where they were made."""
 
 import io
+import json
 import subprocess
 import sys
 
@@ -99,7 +100,18 @@ def test_the_floor_is_drawn_where_it_is_known():
     assert named(right, "floor")[0].get_xdata()[0] == 7
 
 
+def test_without_measures_all_are_drawn_and_the_command_draws_those_of_a_file(tmp_path):
+    assert [axes.get_xlabel() for axes in plot_networks(results()).axes] == ["mpjpe", "inconsistency"]
+    source, picture = tmp_path / "results.json", tmp_path / "networks.png"
+    source.write_text(json.dumps(results()), encoding="utf-8")
+    run = [sys.executable, "-m", "skelbridge.plot", "networks", str(source), str(picture), "--measures", "mpjpe"]
+    subprocess.run(run, check=True)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
 def test_nothing_to_draw_is_refused():
+    with pytest.raises(InputError, match="a measure"):
+        plot_networks({})
     with pytest.raises(InputError, match="mpjpe"):
         plot_networks({"initial": {"other": [1.0]}}, MEASURES)
 

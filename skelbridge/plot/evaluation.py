@@ -28,19 +28,22 @@ _TURNED = np.array([1.0, -1.0])
 @styled
 def plot_networks(
     results: Mapping[str, Mapping[str, Sequence[float]]],
-    measures: Mapping[str, str],
+    measures: Mapping[str, str] | None = None,
     floors: Mapping[str, float] | None = None,
     title: str = "What was measured",
 ) -> Figure:
     """One panel for each measure: every seed of every network as a dot, their mean, and their standard deviation.
 
     results: by network and measure, a number for each seed; a network may lack a measure. measures: those to draw, with
-    the words below their axes. Dots of one seed are joined, as networks of one seed saw the same data. floors: what
-    true poses give, where known: dashed. Raises InputError where there is nothing to draw.
+    the words below their axes; all by their names where not given. Dots of one seed are joined, as networks of one seed
+    saw the same data. floors: what true poses give, where known: dashed. Raises InputError where there is nothing to
+    draw.
     """
+    if measures is None:
+        measures = {name: name for values in results.values() for name in values}
     drawn = {name: words for name, words in measures.items() if any(name in values for values in results.values())}
     if not drawn:
-        raise InputError("results to draw", expected=f"one of {', '.join(measures)}", got="none of them")
+        raise InputError("results to draw", expected=", ".join(measures) or "a measure", got="none of them")
     names = list(results)
     below = 0.34 + 0.15 * max(words.count("\n") + 1 for words in drawn.values())
     width, height = 1.55 + len(drawn) * (_PANEL + 0.2), 0.8 + below + _LINE * len(names)
