@@ -20,10 +20,9 @@ from skelbridge.estimator.heatmaps import full_precision
 BORDER = 0.75
 #: With fewer points than this in the field of view, all points decide where a person stands.
 FEWEST = 4
-#: Pulls the depth of what has no extent to zero; relative to points spread over the whole crop.
-RIDGE = 1e-8
-#: Smallest spread of points for weak perspective: normalised image coordinates, and mm.
-_LEAST = 1e-5
+#: Points whose root mean square spread is less than this part of half the crop (0.4 of 128 pixels) tell no depth: the
+#: one that is found, and its gradient, are bounded.
+LEAST_SPREAD = 0.003
 
 
 def reconstruct(
@@ -49,11 +48,9 @@ def reconstruct(
         seen = in_view(pixels, side, centred)
         believed = (seen | (seen.sum(dim=1, keepdim=True) < FEWEST)).to(pixels.dtype)
         rays = normalised(pixels, intrinsics)
-        if weak_perspective:
-            t = translation_weak(rays, relative, believed)
-        else:
-            t = translation(rays, relative, believed, side / 2 / _focal_length(intrinsics))
-        moved = relative + t[:, None]
+        least = LEAST_SPREAD * side / 2 / _focal_length(intrinsics)
+        find = translation_weak if weak_perspective else translation
+        moved = relative + find(rays, relative, believed, least)[:, None]
         share = 0.5 if mix is None else _column(mix, moved)
         mixed = share * moved + (1 - share) * _homogeneous(rays) * moved[..., 2:]
         return torch.where(seen[..., None], mixed, moved)
@@ -73,33 +70,35 @@ def normalised(pixels: Tensor, intrinsics: Tensor) -> Tensor:
     return torch.stack([(pixels[..., 0] - cx - skew * y) / fx, y], dim=-1)
 
 
-def translation(rays: Tensor, relative: Tensor, weights: Tensor, reach: Tensor) -> Tensor:
+def translation(rays: Tensor, relative: Tensor, weights: Tensor, least: Tensor) -> Tensor:
     """t (B, 3) by least squares under full perspective.
 
-    rays: (B, n, 2) normalised image coordinates. relative: (B, n, 3). weights: (B, n), not all zero. reach: (B,), half
-    the crop in normalised image coordinates. From the normal equations, with means taken off: t_z = -Σ x'·b' / Σ x'·x'.
+    rays: (B, n, 2) normalised image coordinates. relative: (B, n, 3). weights: (B, n), not all zero. least: (B,), the
+    smallest spread of rays that is divided by. From the normal equations, with weighted means taken off:
+    t_z = -Σ x'·b' / Σ x'·x'.
     """
     share = (weights / weights.sum(dim=1, keepdim=True))[..., None]
     b = rays * relative[..., 2:] - relative[..., :2]
     mean_b, mean_x = (share * b).sum(dim=1), (share * rays).sum(dim=1)
     x = rays - mean_x[:, None]
-    spread, together = ((share * x * other).sum(dim=(1, 2)) for other in (x, b - mean_b[:, None]))
-    z = -(together / (spread + RIDGE * reach.square()))[:, None]
+    together = (share * x * (b - mean_b[:, None])).sum(dim=(1, 2))
+    z = -(together / torch.maximum(_spread(share, x), least.square()))[:, None]
     return torch.cat([mean_b + z * mean_x, z], dim=1)
 
 
-def translation_weak(rays: Tensor, relative: Tensor, weights: Tensor) -> Tensor:
+def translation_weak(rays: Tensor, relative: Tensor, weights: Tensor, least: Tensor) -> Tensor:
     """t (B, 3) under weak perspective: the depth is the ratio of the sizes in space and in the picture."""
     share = (weights / weights.sum(dim=1, keepdim=True))[..., None]
     mean_x, mean = (share * rays).sum(dim=1), (share * relative).sum(dim=1)
-    size = _size(share, relative[..., :2] - mean[:, None, :2])
-    depth = (size / _size(share, rays - mean_x[:, None]))[:, None]
+    size = (_spread(share, relative[..., :2] - mean[:, None, :2]) + 1e-10).sqrt()  # a root has no gradient at 0
+    seen = torch.maximum(_spread(share, rays - mean_x[:, None]), least.square()).sqrt()
+    depth = (size / seen)[:, None]
     return torch.cat([depth * mean_x, depth], dim=1) - mean
 
 
-def _size(share: Tensor, offsets: Tensor) -> Tensor:
-    """Root mean square (B,) of offsets (B, n, 2), with a floor under the root: there it has a gradient."""
-    return ((share * offsets.square()).sum(dim=(1, 2)) + _LEAST**2).sqrt()
+def _spread(share: Tensor, offsets: Tensor) -> Tensor:
+    """Mean square (B,) of offsets (B, n, 2)."""
+    return (share * offsets.square()).sum(dim=(1, 2))
 
 
 def _homogeneous(rays: Tensor) -> Tensor:

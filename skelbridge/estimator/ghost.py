@@ -113,13 +113,13 @@ def synchronise(network: nn.Module) -> None:
     if not norms or not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return
     means, variances = ([getattr(norm, name) for norm in norms] for name in ("running_mean", "running_var"))
-    between = torch.cat([torch.full_like(norm.running_var, _between(norm), dtype=torch.float64) for norm in norms])
     mean, variance = torch.cat(means).double(), torch.cat(variances).double()
+    sizes = [norm.num_features for norm in norms]
+    between = torch.cat([mean.new_full((size,), _between(norm)) for size, norm in zip(sizes, norms, strict=True)])
     shared = torch.stack([mean, mean.square(), variance])
     torch.distributed.all_reduce(shared)
     mean, square, variance = shared / torch.distributed.get_world_size()
     variance += between * (square - mean.square()).clamp(min=0)
-    sizes = [norm.num_features for norm in norms]
     torch._foreach_copy_(means, [part.float() for part in mean.split(sizes)])
     torch._foreach_copy_(variances, [part.float() for part in variance.split(sizes)])
 

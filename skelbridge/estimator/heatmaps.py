@@ -31,14 +31,12 @@ class HeatmapHead(nn.Module):
 
 def soft_argmax_2d(logits: Tensor) -> Tensor:
     """Points (B, n, 2), x and y in [0, 1] from the first cell to the last, of maps (B, n, H, W)."""
-    cells = _cells(logits.shape[-2:], logits)
-    return _mean_place(logits.flatten(2), cells).flip(-1)
+    return _mean_place(logits).flip(-1)
 
 
 def soft_argmax_3d(logits: Tensor) -> Tensor:
     """Points (B, n, 3), x, y and z in [0, 1], of maps (B, D, n, H, W), with one softmax over all D·H·W cells."""
-    cells = _cells((logits.shape[1], *logits.shape[-2:]), logits)
-    return _mean_place(logits.transpose(1, 2).flatten(2), cells).flip(-1)
+    return _mean_place(logits.transpose(1, 2)).flip(-1)
 
 
 def to_pixels(places: Tensor, side: int, centred: bool) -> Tensor:
@@ -57,14 +55,18 @@ def full_precision(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _cells(shape: tuple[int, ...] | torch.Size, like: Tensor) -> Tensor:
-    """The places of the cells of a map along each of its axes, (cells, axes), in [0, 1]."""
-    precise = torch.float64 if like.dtype == torch.float64 else torch.float32
-    axes = [torch.linspace(0, 1, size, dtype=precise, device=like.device) for size in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+def _mean_place(logits: Tensor) -> Tensor:
+    """The mean place (B, n, axes), each in [0, 1], of maps (B, n, cells, ...).
 
-
-def _mean_place(logits: Tensor, cells: Tensor) -> Tensor:
-    """(B, n, axes) of maps (B, n, cells); never in half precision, in which a cell's place has three digits."""
+    Never in half precision, in which a place has three digits; for the same reason no matrix product, which GPUs may
+    compute as coarsely.
+    """
+    places = []
     with torch.autocast(logits.device.type, enabled=False):
-        return full_precision(logits).softmax(dim=-1) @ cells
+        weights = full_precision(logits).flatten(2).softmax(dim=-1).view(logits.shape)
+        while weights.ndim > 2:  # the mean along the first axis; then the axis is summed away
+            along = weights.flatten(3).sum(dim=-1) if weights.ndim > 3 else weights
+            cells = torch.linspace(0, 1, along.shape[-1], dtype=along.dtype, device=along.device)
+            places.append((along * cells).sum(dim=-1))
+            weights = weights.sum(dim=2)
+    return torch.stack(places, dim=-1)
