@@ -18,7 +18,9 @@ SIZE = (320, 240)
 BENT = (-0.2, 0.05, 0.003, -0.004, 0.01)
 
 
-def people(format="h36m_17", count=24, *, seed=0, packed=True, flat=False, camera=True, distortion=(), root=None, dot=""):
+def people(
+    format="h36m_17", count=24, *, seed=0, packed=True, flat=False, camera=True, distortion=(), root=None, dot=""
+):
     """Samples of drawn people, from two cameras in turn; pictures packed, or as files below `root`.
 
     dot: a joint that is a bright dot, in pictures that show nothing else.

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("cv2")
-
+pytest.importorskip("torch", reason="needs torch and OpenCV (pip install skelbridge[train])")
+pytest.importorskip("cv2", reason="needs OpenCV (pip install skelbridge[train])")
+import torch
 from people import BENT, SIZE, brightest, people, three
 from stores import write
 
