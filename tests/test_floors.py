@@ -25,7 +25,7 @@ FLOORS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 #: Convenience methods that call a higher room inside the method: (module, room it may call).
-EXCEPTIONS = {("poses", "convert"), ("poses", "io"), ("poses", "plot"), ("convert", "plot")}
+EXCEPTIONS = {("poses", "convert"), ("poses", "io"), ("poses", "plot"), ("convert", "plot"), ("train", "plot")}
 
 
 def imports(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from skelbridge.errors import InputError
+from skelbridge.estimator.estimator import Estimator
+from skelbridge.estimator.stored import EvaluationData, Views
 from skelbridge.io.files import replacing
+from skelbridge.train.sources import Sources
 
 #: What is told, in the order of the table: where in `judged.json` it stands, its heading, how it is written.
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -62,12 +67,59 @@ def _spread(values: Sequence[float] | Any, sign: bool = False) -> str:
     return f"{shown} ± {np.std(values, ddof=1):.1f}" if many > 1 else shown
 
 
-def write_report(folder: Path, about: str) -> Path:
-    """Write `report.md` and `results.json` into a run's folder."""
+def write_report(folder: Path, sources: Sources, about: str) -> Path:
+    """Write `report.md`, `results.json` and, where matplotlib is installed, pictures into a run's folder."""
     results = read_results(folder)
-    seeds = max((len(next(iter(values.values()))) for values in results.values()), default=0)
-    text = f"# {folder.name}\n\n{about}\n\nMean ± standard deviation over {seeds} seeds.\n\n{table(results)}\n"
+    if not results:
+        raise InputError(f"{folder}: a report", expected="networks that every seed has", got="none",
+                         mend="Carry out the other stages first.")  # fmt: skip
+    seeds = len(next(iter(results["initial"].values())))
+    told = f"Mean ± standard deviation over {seeds} seeds." if seeds > 1 else "One seed."
+    text = f"# {folder.name}\n\n{about}\n\n{told}\n\n{table(results)}\n"
     for name, content in (("report.md", text), ("results.json", json.dumps(results, indent=1))):
         with replacing(folder / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
+    if importlib.util.find_spec("matplotlib"):
+        _draw(folder, sources, results)
     return folder / "report.md"
+
+
+def _draw(folder: Path, sources: Sources, results: Results) -> None:
+    """`networks.png`, what was measured; `predictions.png`, what networks of the first seed see in some people."""
+    from skelbridge.plot import plot_networks, plot_predictions
+
+    words = {name: f"{heading.replace(', ', chr(10))}\n({unit})" for name, (heading, unit) in COLUMNS.items()}
+    plot_networks(results, words, floors_of(folder), title=folder.name).savefig(folder / "networks.png")
+    networks = {name: Estimator.load(first_seed(folder) / name / "model.safetensors") for name in results}
+    views = shown(sources, networks["initial"].side)
+    predictions = {name: _by_format(estimator, views) for name, estimator in networks.items()}
+    images = views.examples.images.permute(0, 2, 3, 1).numpy()
+    figure = plot_predictions(images, views.examples.intrinsics.numpy(), predictions)
+    figure.savefig(folder / "predictions.png")
+
+
+def floors_of(folder: Path) -> dict[str, float]:
+    """How far formats disagree for true poses, by measure, where they are known."""
+    told = json.loads((first_seed(folder) / "initial" / "judged.json").read_text(encoding="utf-8"))["inconsistency"]
+    return {
+        f"inconsistency {name}": told[f"{name} of true poses"]
+        for name in ("reconstruction", "conversion")
+        if f"{name} of true poses" in told
+    }
+
+
+def first_seed(folder: Path) -> Path:
+    """The folder of a run's first seed."""
+    return min(folder.glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-")))
+
+
+def shown(sources: Sources, side: int, count: int = 6) -> Views:
+    """Some people, evenly over those to judge by, as crops."""
+    judged = sources.judged
+    rows = judged.only(np.linspace(0, len(judged) - 1, count + 2)[1:-1].round().astype(int))
+    return EvaluationData(rows, sources.joints, side, batch=count)[0]
+
+
+def _by_format(estimator: Estimator, views: Views) -> dict[str, Any]:
+    points = estimator.predict_crops(views.examples.images, views.examples.intrinsics).numpy()
+    return {name: points[:, at] for name, at in estimator.joints.slices.items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -64,12 +65,13 @@ def train(config: Config, stages: Sequence[Stage] = STAGES, *, progress: bool = 
     sources = open_sources(config.data)
     _check(config, sources)
     fabric = launched(config.machine)
+    _check_groups(config, sources, fabric.world_size)
     for seed in config.seeds:
         run = Run(config, sources, seed, fabric, progress)
         for stage in (name for name in STAGES if name in stages):
             getattr(run, stage, lambda: None)()
     if "report" in stages and fabric.is_global_zero:
-        write_report(config.out, check(config))
+        write_report(config.out, sources, check(config))
     return config.out
 
 
@@ -110,11 +112,19 @@ def _check(config: Config, sources: Sources) -> None:
         raise InputError(
             "design.backbone", expected=f"a timm model such as {', '.join(nearest(name, known))}", got=name
         )
-    size, ghost = sources.mixture.size, config.design.ghost
-    if (len(ghost) == 1 and size % ghost[0]) or (len(ghost) > 1 and sum(ghost) != size):
-        raise InputError("design.ghost", expected=f"sizes that make up a batch of {size}", got=ghost)
+    _check_groups(config, sources, 1)
     if not len(sources.judged):
         raise InputError("data.judged", expected=f"splits of {', '.join(sources.deep)}", got=config.data.judged)
+
+
+def _check_groups(config: Config, sources: Sources, processes: int) -> None:
+    """The batch, and the ghost batches in it, must divide among the processes."""
+    size, ghost = sources.mixture.size, config.design.ghost
+    own = size // processes
+    fits = not ghost or (own % ghost[0] == 0 if len(ghost) == 1 else processes == 1 and sum(ghost) == size)
+    if size % processes or not fits:
+        among = f", divided among {processes} processes" if processes > 1 else ""
+        raise InputError("design.ghost", expected=f"sizes that make up a batch of {size}{among}", got=ghost)
 
 
 def launched(machine: Machine) -> Fabric:
@@ -127,6 +137,7 @@ def launched(machine: Machine) -> Fabric:
         machine.devices == "auto" and machine.accelerator != "cpu" and torch.cuda.device_count() > 1
     )  # fmt: skip
     strategy: Any = DDPStrategy(broadcast_buffers=False, timeout=timedelta(days=1)) if several else "auto"
+    warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")  # Lightning names its successor too early
     mixed = machine.precision != "32-true"
     fabric = Fabric(
         accelerator=machine.accelerator, strategy=strategy, num_nodes=machine.nodes,
