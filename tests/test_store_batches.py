@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stores import block, write
 
 from skelbridge.errors import CardError, FileFormatError, InputError, UnknownNameError
 from skelbridge.store import Mixture, Stream, merge, mixture, mixtures, open_store, set_dropped
+from skelbridge.store.batches import slots_of
 from skelbridge.store.mixtures import apportioned
 from skelbridge.store.samples import LENSES
 from skelbridge.store.shuffling import CHUNK, WINDOW, permuted, shuffled
@@ -282,7 +284,7 @@ def test_mixtures_train_on_the_splits_they_name(tmp_path):
 
 
 def test_missing_datasets_are_an_error_or_their_share_goes_to_the_others(store):
-    with pytest.raises(InputError, match=r"lacks 4 of its 7.*muco_3dhp.*mpii.*posetrack18.*jrdb.*renormalise"):
+    with pytest.raises(InputError, match=r"lacks 4 of its 7.*muco_3dhp.*mpii.*jrdb.*posetrack18.*renormalise"):
         store.batches(mixture="small")
     with pytest.warns(UserWarning, match="h36m 48, surreal 48, coco 32"):
         batches = store.batches(mixture="small", renormalise=True)
@@ -316,6 +318,19 @@ def test_the_papers_mixtures(name, deep):
     more = {s.dataset for s in found.streams if len(s.splits) > 1}
     assert more <= {"surreal", "sail_vos", "aist_plusplus", "aspset_510", "agora", "jta", "rich", "coco"}
     assert more >= {"surreal", "coco"}
+
+
+def test_ghost_batches_of_the_full_mixture_are_the_papers():
+    """Groups of 16 neighbours, as the method sheet derives them from the paper's code."""
+    full = mixture("full")
+    slots = [full.streams[number].dataset for number in slots_of(full)]
+    groups = [dict(Counter(slots[start : start + 16])) for start in range(0, 128, 16)]
+    assert groups[0] == {"h36m": 4, "muco_3dhp": 6, "humbi": 5, "doh3d_50k": 1}
+    assert groups[3] == {"people3d": 3, "sail_vos": 5, "bml_movi": 5, "mads": 2, "umpm": 1}
+    assert groups[5] == {
+        "behave": 3, "rich": 4, "spec": 2, "fit3d": 2, "chi3d": 1, "human_sc3d": 1, "hspace": 3
+    }  # fmt: skip
+    assert groups[6:] == [{"mpii": 8, "coco": 8}, {"jrdb": 8, "posetrack18": 8}]
 
 
 def test_wrong_mixtures_are_refused(tmp_path):

@@ -198,7 +198,7 @@ def _steps(data: Dataset[Made], workers: int, steps: range) -> Iterator[Made]:
 @contextmanager
 def _deaths_told_later() -> Iterator[None]:
     """Let a worker's death be found when its step is asked for: torch's signal handler would raise anywhere."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
         return
     before = signal.getsignal(signal.SIGCHLD)
