@@ -15,7 +15,7 @@ $(VENV)/demo.done: pyproject.toml
 # torch first and alone, so that an installed or chosen build is kept by what depends on it
 $(VENV)/test.done: pyproject.toml $(VENV)/demo.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fit,body,plot,data,smpl,sample,cluster,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fit,body,plot,data,smpl,sample,cluster,virtual,test]"
 	touch $@
 
 # The build that the tests are known to pass with; TORCH=torch takes the newest.

@@ -299,16 +299,26 @@ class VirtualBody:
         self._check(poses, shapes)
         return self._transforms(poses, self._rest(shapes)[0])[1]
 
+    @cached_property
+    def skinning(self) -> Any:
+        """Skinning weights of all vertices of the mesh, a sparse matrix (vertices, bones)."""
+        vertices = np.arange(len(self._anny.template_vertices))
+        return need("scipy.sparse", "body").csr_matrix(self._skinning_weights(vertices))
+
     def mesh(self, pose: Floats, shape: Shapes) -> Floats:
         """All vertices of one posed body, (vertices, 3) mm; `triangles` joins them."""
         self._check(pose, shape)
+        return self.meshes(np.broadcast_to(pose, (1, len(self.bones), 3, 3)), shape)[0]
+
+    def meshes(self, poses: Floats, shape: Shapes) -> Floats:
+        """All vertices of one body in N poses (N, bones, 3, 3), (N, vertices, 3) mm."""
         heads = self._rest(shape)[0]
-        blendshapes = self._anny.blendshapes.numpy()
-        moved = np.tensordot(self._coefficients(shape)[0], blendshapes, axes=1)
+        coefficients = self._coefficients(shape)[0]
+        used = np.flatnonzero(coefficients)
+        moved = np.tensordot(coefficients[used], self._anny.blendshapes.numpy()[used], axes=1)
         vertices = 1000 * (self._anny.template_vertices.numpy() + moved) @ _AXES.T
-        turned, posed = self._transforms(pose, heads)
-        weights = self._skinning_weights(np.arange(len(vertices)))
-        return _skinned(weights, turned, posed, heads, vertices[None])[0]
+        turned, posed = self._transforms(poses, np.repeat(heads, len(poses), axis=0))
+        return _skinned(self.skinning, turned, posed, heads, vertices[None])
 
     def _check(self, poses: Floats, shapes: Shapes) -> None:
         expected = (len(shapes), len(self.bones), 3, 3)
@@ -338,7 +348,7 @@ def _both_sides(label: str) -> list[str]:
     return [label, "r" + label[1:]] if label.startswith("l-") else [label]
 
 
-def _skinned(weights: Floats, turned: Floats, posed: Floats, heads: Floats, vertices: Floats) -> Floats:
+def _skinned(weights: Any, turned: Floats, posed: Floats, heads: Floats, vertices: Floats) -> Floats:
     """Linear blend skinning of vertices (N, V, 3) with weights (V, bones) and rotations (N, bones, 3, 3)."""
     shift = posed - (turned @ heads[..., None])[..., 0]
     transforms = np.concatenate([turned, shift[..., None]], axis=-1).reshape(len(turned), -1, 12)
@@ -346,8 +356,8 @@ def _skinned(weights: Floats, turned: Floats, posed: Floats, heads: Floats, vert
     return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]
 
 
-def _combined(weights: Floats, points: Floats) -> Floats:
-    """Weighted sums of each body: weights (rows, points), mostly zero; points (N, points, k)."""
+def _combined(weights: Any, points: Floats) -> Floats:
+    """Weighted sums of each body: weights (rows, points), mostly zero, dense or sparse; points (N, points, k)."""
     table = np.ascontiguousarray(np.swapaxes(points, 0, 1)).reshape(points.shape[1], -1)
     summed = need("scipy.sparse", "body").csr_matrix(weights) @ table
     return np.ascontiguousarray(np.swapaxes(summed.reshape(weights.shape[0], len(points), -1), 0, 1))

@@ -92,16 +92,32 @@ LEFT_WITH_RIGHT = 0.35
 
 def random_poses(body: VirtualBody, count: int, rng: np.random.Generator) -> Floats:
     """Random poses, (count, bones, 3, 3), every joint within its limits; most stand, some lean or lie."""
-    local = np.broadcast_to(np.eye(3), (count, len(body.bones), 3, 3)).copy()
-    _turn(body, local, TRUNK, _angles(TRUNK, rng.standard_normal((count, len(TRUNK)))), mirrored=False)
+    trunk, left, right = random_angles(count, rng)
+    tilt = about(unit(rng.standard_normal((count, 3))), np.radians(rng.exponential(20, count)))
+    return posed(
+        body, trunk, left, right, tilt @ about(np.tile([0.0, 1, 0], (count, 1)), rng.uniform(-np.pi, np.pi, count))
+    )
+
+
+def random_angles(count: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """Angles of random poses in degrees: of `TRUNK` (count, angles), and of `LIMBS + HANDS` for left and right."""
+    trunk = _angles(TRUNK, rng.standard_normal((count, len(TRUNK))))
     angles = LIMBS + HANDS
     both = rng.standard_normal((count, len(angles)))
-    for mirrored in (False, True):
+    sides = []
+    for _ in range(2):
         own = rng.standard_normal((count, len(angles)))
-        drawn = np.sqrt(LEFT_WITH_RIGHT) * both + np.sqrt(1 - LEFT_WITH_RIGHT) * own
-        _turn(body, local, angles, _angles(angles, drawn), mirrored)
-    tilt = about(unit(rng.standard_normal((count, 3))), np.radians(rng.exponential(20, count)))
-    local[:, 0] = tilt @ about(np.tile([0.0, 1, 0], (count, 1)), rng.uniform(-np.pi, np.pi, count))
+        sides.append(_angles(angles, np.sqrt(LEFT_WITH_RIGHT) * both + np.sqrt(1 - LEFT_WITH_RIGHT) * own))
+    return trunk, sides[0], sides[1]
+
+
+def posed(body: VirtualBody, trunk: Floats, left: Floats, right: Floats, root: Floats) -> Floats:
+    """Poses (N, bones, 3, 3) from angles as `random_angles` gives them, and the turn of the root (N, 3, 3)."""
+    local = np.broadcast_to(np.eye(3), (len(trunk), len(body.bones), 3, 3)).copy()
+    _turn(body, local, TRUNK, trunk, mirrored=False)
+    _turn(body, local, LIMBS + HANDS, left, mirrored=False)
+    _turn(body, local, LIMBS + HANDS, right, mirrored=True)
+    local[:, 0] = root
     return global_rotations(body, local)
 
 

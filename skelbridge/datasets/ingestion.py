@@ -248,7 +248,7 @@ def _run(
     left, kept, begun = sum(len(job.parts) for job in jobs), 0, time.monotonic()
     bar = tqdm(total=parts, initial=parts - left, unit="part", disable=None if progress else True)
     try:
-        with bar, _pool(workers, dask) as pool:
+        with bar, worker_pool(workers, dask) as pool:
             for job, found in _results(plan, jobs, pool):
                 if isinstance(found, Failure):
                     failure = failure or found
@@ -293,7 +293,7 @@ def _results(plan: Plan, jobs: list[Job], pool: Executor | None) -> Iterator[tup
 
 
 @contextmanager
-def _pool(workers: int, dask: str | None) -> Iterator[Executor | None]:
+def worker_pool(workers: int, dask: str | None = None) -> Iterator[Executor | None]:
     """Where jobs are done: here, in processes of our own, or on a Dask cluster."""
     if dask is not None:
         distributed = need("distributed", "cluster")
