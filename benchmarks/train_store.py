@@ -58,9 +58,8 @@ def _samples(name: str, side: int, focal: float, count: int, seed: int) -> Sampl
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     images = [_noisy(draw(camera, scene, frame, (side, side))[0], rng) for frame, camera in enumerate(chosen)]
-    return replace(
-        made, pictures=tuple(map(encode_jpeg, images)), crop=np.tile(np.array([0, 0, 1], np.float32), (count, 1))
-    )
+    whole = np.tile(np.array([0, 0, 1], np.float32), (count, 1))
+    return replace(made, pictures=tuple(map(encode_jpeg, images)), crop=whole)
 
 
 def _noisy(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

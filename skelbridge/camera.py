@@ -157,6 +157,8 @@ class Camera:
     def fold(self) -> float:
         """Squared distance from the axis, in x / z and y / z, up to which the radial distortion grows."""
         k1, k2, _, _, k3, k4, k5, k6 = np.asarray(self.distortion)
+        if not any((k1, k2, k3, k4, k5, k6)):
+            return np.inf
         above, below, square = (np.polynomial.Polynomial(c) for c in ([1, k1, k2, k3], [1, k4, k5, k6], [0, 1]))
         # r above / below, with square = r², grows as long as this is above zero, and has a pole where below is zero
         growth = (above + 2 * square * above.deriv()) * below - 2 * square * above * below.deriv()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +83,8 @@ class Crop:
     @cached_property
     def mirrors(self) -> bool:
         """Whether the crop shows the scene mirrored: left and right joints have changed places."""
-        return bool(np.linalg.det(self.rotation) < 0)
+        across, down, ahead = self.rotation.tolist()
+        return sum(a * b for a, b in zip(_cross(across, down), ahead, strict=True)) < 0
 
     def shrinks(self, placed: ArrayLike = WHOLE) -> int:
         """How many pixels (1, 2, 4 or 8) of a picture or part of it, placed as `warp` says, go into one of the crop.
@@ -185,7 +186,11 @@ def flat_crop(
 
 def assumed_camera(size: ArrayLike, view: float = USUAL_VIEW) -> Camera:
     """A camera for a picture (width, height) of which none is known: `view` degrees wide on the longer side."""
-    width, height = np.asarray(size, float).tolist()
+    return _assumed_camera(*np.asarray(size, float).tolist(), view)
+
+
+@lru_cache(maxsize=1024)
+def _assumed_camera(width: float, height: float, view: float) -> Camera:
     focal = max(width, height) / (2 * np.tan(np.radians(view) / 2))
     return Camera([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 

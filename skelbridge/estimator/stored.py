@@ -163,7 +163,7 @@ class EvaluationData(torch.utils.data.Dataset[Views]):
 
 @dataclass(frozen=True, eq=False)
 class Blank:
-    """Arrays of examples to be filled in: black pictures, no labels."""
+    """Arrays of examples to be filled in: black pictures (count, side, side, 3), no labels."""
 
     images: Image
     intrinsics: NDArray[np.float32]
@@ -175,7 +175,7 @@ class Blank:
         """For so many examples, the first `deep` of them with 3D labels."""
         plain = np.array([[side, 0, (side - 1) / 2], [0, side, (side - 1) / 2], [0, 0, 1]], np.float32)
         return cls(
-            np.zeros((count, 3, side, side), np.uint8), np.tile(plain, (count, 1, 1)),
+            np.zeros((count, side, side, 3), np.uint8), np.tile(plain, (count, 1, 1)),
             np.full((deep, joints, 3), np.nan, np.float32),
             np.full((count - deep, len(NAMES_2D), 2), np.nan, np.float32),
         )  # fmt: skip
@@ -184,11 +184,12 @@ class Blank:
         """A crop's camera and what it shows."""
         self.intrinsics[row] = crop.matrix
         if image is not None:
-            self.images[row] = image.transpose(2, 0, 1)
+            self.images[row] = image
 
     def examples(self, numbers: NDArray[np.integer]) -> Examples:
-        """As tensors."""
-        arrays = (self.images, self.intrinsics, self.points, self.points2d, np.asarray(numbers, np.int64))
+        """As tensors; those of the pictures lie in memory with their channels last."""
+        images = self.images.transpose(0, 3, 1, 2)
+        arrays = (images, self.intrinsics, self.points, self.points2d, np.asarray(numbers, np.int64))
         return Examples(*map(torch.from_numpy, arrays))
 
 

@@ -256,13 +256,16 @@ def _levels(image: Image, changes: list[tuple[int, float]]) -> Image:
 
 def _in_hsv(image: Image, changes: dict[int, float]) -> Image:
     """Hue turned, saturation scaled and clipped."""
-    cv2, table = need("cv2", "train"), np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))
-    levels = np.arange(256)
-    table[:, 0] = np.round(levels + changes.get(_HUE, 0.0) / 360 * 256).astype(int) % 256
-    table[:, 1] = np.clip(np.round(levels * changes.get(_SATURATION, 1.0)), 0, 255)
-    if (table == levels[:, None]).all():
+    cv2, turn = need("cv2", "train"), round(changes.get(_HUE, 0.0) / 360 * 256) % 256
+    table = np.clip(np.round(np.arange(256) * changes.get(_SATURATION, 1.0)), 0, 255).astype(np.uint8)
+    same = bool((table == np.arange(256)).all())
+    if same and not turn:
         return image
-    hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL), table[None])
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    if turn:
+        hsv[..., 0] += np.uint8(turn)  # a full circle is 256
+    if not same:
+        cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 1), table), hsv, 1)
     found: Image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
     return found
 
