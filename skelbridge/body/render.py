@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ VARIANTS = {"cpu": "scalar_rgb", "gpu": "cuda_ad_rgb"}
 GAMMA = 2.2
 #: The renderer works in metres.
 METRE = 1e-3
+
+_made: WeakKeyDictionary[Surface, Any] = WeakKeyDictionary()
 
 
 #: As many rays a pixel, and a multiple of them, ask every light equally often.
@@ -45,15 +48,6 @@ class Light:
     place: Floats | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """A rendered picture: light (height, width, 3) float32, linear; owner (height, width) int16: whose surface each
-    pixel's centre shows, a person's number or NOBODY."""
-
-    light: NDArray[np.float32]
-    owner: NDArray[np.int16]
-
-
 class Stage:
     """Surfaces and at most `MOST_LIGHTS` lights made ready, to be seen by any number of cameras.
 
@@ -65,37 +59,33 @@ class Stage:
     def __init__(self, surfaces: Sequence[Surface], lights: Sequence[Light], sky: NDArray[np.float32],
                  device: Device = "cpu"):  # fmt: skip
         self._mitsuba = _mitsuba(device)
-        shapes = {f"s{number:03}": self._shape(surface) for number, surface in enumerate(surfaces)}
-        lit = {f"x{number:03}": _light(light) for number, light in enumerate(lights)}
-        self._scene = self._mitsuba.load_dict({"type": "scene", **shapes, **lit, "sky": self._sky(sky)})
-        people = {f"s{number:03}": surface.person for number, surface in enumerate(surfaces)}
-        owners = [people.get(shape.id(), NOBODY) for shape in self._scene.shapes()]
-        self._people = np.array([NOBODY, *owners], np.int16)  # the renderer counts shapes from 1; 0 is the sky
-        self._lit = {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}
+        lit = {f"light{number}": _light(light) for number, light in enumerate(lights)}
+        shapes = {f"shape{number}": _shape(self._mitsuba, surface) for number, surface in enumerate(surfaces)}
+        self._scene = self._mitsuba.load_dict({"type": "scene", **shapes, **lit, "sky": _sky(self._mitsuba, sky)})
+        self._people: dict[int, Any] = {}
+        for person in {surface.person for surface in surfaces} - {NOBODY}:
+            own = {name: s for (name, s), of in zip(shapes.items(), surfaces, strict=True) if of.person == person}
+            self._people[person] = self._mitsuba.load_dict({"type": "scene", **own})
 
-    def view(self, camera: Camera, size: tuple[int, int], samples: int = 4, seed: int = 0) -> View:
-        """What a camera sees in a picture of `size` (width, height); `samples` rays a pixel, a multiple of four.
+    def light(self, camera: Camera, size: tuple[int, int], rays: int = 4, seed: int = 0) -> NDArray[np.float32]:
+        """The light that a camera sees, (height, width, 3), linear: a picture of `size` (width, height).
 
-        Raises InputError for a camera with a distorting lens or pixels that are not square.
+        rays: a pixel; a multiple of four. Raises InputError for a camera with a distorting lens or pixels that are not
+        square.
         """
-        mitsuba, sensor = self._mitsuba, self._sensor(camera, size, samples)
-        lit = mitsuba.load_dict(self._lit)
-        light = np.asarray(mitsuba.render(self._scene, sensor=sensor, integrator=lit, seed=seed, spp=samples))
-        return View(light[..., :3].astype(np.float32), self._owner(camera, size, seed))
+        direct = self._mitsuba.load_dict({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0})
+        sensor = self._sensor(camera, size, rays)
+        found = self._mitsuba.render(self._scene, sensor=sensor, integrator=direct, seed=seed, spp=rays)
+        return np.asarray(found, np.float32)[..., :3]
 
-    def _owner(self, camera: Camera, size: tuple[int, int], seed: int) -> NDArray[np.int16]:
-        """Whose surface is where, looked up once for four pixels (it costs as much as light)."""
-        half = (-(-size[0] // 2), -(-size[1] // 2))
-        matrix = np.asarray(camera.matrix).copy()
-        matrix[:2] /= 2
-        matrix[:2, 2] -= 0.25  # pixels' middles are at whole numbers
-        coarse = Camera(matrix, camera.rotation, camera.translation)
-        first = self._mitsuba.load_dict({"type": "aov", "aovs": "shape:shape_index"})
-        index = np.asarray(
-            self._mitsuba.render(self._scene, sensor=self._sensor(coarse, half, 1), integrator=first, seed=seed, spp=1)
+    def pixels_of(self, person: int, camera: Camera, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which pixels show a person, (height, width): one ray each meets him first of all. Raises as `light`."""
+        depth, sensor = self._mitsuba.load_dict({"type": "depth"}), self._sensor(camera, size, 1)
+        alone, among = (
+            np.asarray(self._mitsuba.render(scene, sensor=sensor, integrator=depth, seed=0, spp=1))[..., 0]
+            for scene in (self._people[person], self._scene)
         )
-        owner = self._people[np.rint(index[..., -1]).astype(int)]
-        return owner.repeat(2, axis=0).repeat(2, axis=1)[: size[1], : size[0]]
+        return (alone > 0) & (np.abs(alone - among) < 1e-4)
 
     def _sensor(self, camera: Camera, size: tuple[int, int], samples: int) -> Any:
         matrix, rotation = np.asarray(camera.matrix), np.asarray(camera.rotation)
@@ -117,47 +107,53 @@ class Stage:
             "sampler": {"type": "multijitter" if samples > 1 else "independent", "sample_count": samples},
         })  # fmt: skip
 
-    def _shape(self, surface: Surface) -> Any:
-        mitsuba = self._mitsuba
-        properties = mitsuba.Properties()
-        textured = surface.colour.ndim == 3
-        properties["bsdf"] = mitsuba.load_dict(self._material(surface))
-        count = len(surface.vertices)
-        mesh = mitsuba.Mesh(
-            "surface", count, len(surface.triangles), has_vertex_normals=surface.smooth, has_vertex_texcoords=textured,
-            props=properties,
-        )  # fmt: skip
-        if surface.colour.ndim == 2:
-            mesh.add_attribute("vertex_color", 3, _linear(surface.colour).ravel())
-        values = mitsuba.traverse(mesh)
-        values["vertex_positions"] = (METRE * surface.vertices).astype(np.float32).ravel()
-        values["faces"] = surface.triangles.astype(np.uint32).ravel()
-        if surface.smooth:
-            normals = vertex_normals(surface.vertices, surface.triangles)
-            values["vertex_normals"] = normals.astype(np.float32).ravel()
-        if textured:
-            flipped = surface.places * [1, -1] + [0, 1]  # Mitsuba's y goes up
-            values["vertex_texcoords"] = flipped.astype(np.float32).ravel()
-        values.update()
-        return mesh
 
-    def _material(self, surface: Surface) -> dict[str, Any]:
-        colour = surface.colour
-        if colour.ndim == 1:
-            shade = _rgb(_linear(colour))
-        elif colour.ndim == 2:
-            shade = {"type": "mesh_attribute", "name": "vertex_color"}
-        else:
-            bitmap = self._mitsuba.Bitmap(np.ascontiguousarray(_linear(colour)))
-            shade = {"type": "bitmap", "bitmap": bitmap, "raw": True}
-        return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": shade}}
+def _shape(mitsuba: Any, surface: Surface) -> Any:
+    """A surface as the renderer has it; made once."""
+    if surface in _made:
+        return _made[surface]
+    properties = mitsuba.Properties()
+    textured = surface.colour.ndim == 3
+    properties["bsdf"] = mitsuba.load_dict(_material(mitsuba, surface))
+    count = len(surface.vertices)
+    mesh = mitsuba.Mesh(
+        "surface", count, len(surface.triangles), has_vertex_normals=surface.smooth, has_vertex_texcoords=textured,
+        props=properties,
+    )  # fmt: skip
+    if surface.colour.ndim == 2:
+        mesh.add_attribute("vertex_color", 3, _linear(surface.colour).ravel())
+    values = mitsuba.traverse(mesh)
+    values["vertex_positions"] = (METRE * surface.vertices).astype(np.float32).ravel()
+    values["faces"] = surface.triangles.astype(np.uint32).ravel()
+    if surface.smooth:
+        normals = vertex_normals(surface.vertices, surface.triangles)
+        values["vertex_normals"] = normals.astype(np.float32).ravel()
+    if textured:
+        flipped = surface.places * [1, -1] + [0, 1]  # Mitsuba's y goes up
+        values["vertex_texcoords"] = flipped.astype(np.float32).ravel()
+    values.update()
+    _made[surface] = mesh
+    return mesh
 
-    def _sky(self, sky: NDArray[np.float32]) -> dict[str, Any]:
-        """What is seen where nothing is; it sheds no light."""
-        if sky.ndim == 3:
-            bitmap = self._mitsuba.Bitmap(np.ascontiguousarray(sky, np.float32))
-            return {"type": "envmap", "bitmap": bitmap, "sampling_weight": 0.0}
-        return {"type": "constant", "radiance": _rgb(sky), "sampling_weight": 0.0}
+
+def _material(mitsuba: Any, surface: Surface) -> dict[str, Any]:
+    colour = surface.colour
+    if colour.ndim == 1:
+        shade = _rgb(_linear(colour))
+    elif colour.ndim == 2:
+        shade = {"type": "mesh_attribute", "name": "vertex_color"}
+    else:
+        bitmap = mitsuba.Bitmap(np.ascontiguousarray(_linear(colour)))
+        shade = {"type": "bitmap", "bitmap": bitmap, "raw": True}
+    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": shade}}
+
+
+def _sky(mitsuba: Any, sky: NDArray[np.float32]) -> dict[str, Any]:
+    """What is seen where nothing is; it sheds no light."""
+    if sky.ndim == 3:
+        bitmap = mitsuba.Bitmap(np.ascontiguousarray(sky, np.float32))
+        return {"type": "envmap", "bitmap": bitmap, "sampling_weight": 0.0}
+    return {"type": "constant", "radiance": _rgb(sky), "sampling_weight": 0.0}
 
 
 def _light(light: Light) -> dict[str, Any]:
@@ -191,6 +187,7 @@ def _mitsuba(device: Device) -> Any:
     except ImportError as error:
         raise InputError(f"the device to render on, {device}", expected="one that is there", got=error) from error
     mitsuba.set_log_level(mitsuba.LogLevel.Error)
+    need("drjit", "virtual").set_thread_count(1)  # pictures are small: processes share them, threads would only wait
     return mitsuba
 
 

@@ -42,7 +42,8 @@ class Virtual(_Part):
     motions: Path | None = Field(
         default=None, description="folder of BVH or ASF/AMC clips to move as; none: random poses"
     )
-    workers: int = Field(default=2, ge=1, description="processes that render")
+    packed: int | None = Field(default=None, gt=0, description="pixels of a packed picture's side; none: as they say")
+    workers: int = Field(default=2, ge=0, description="processes that render; 0: this one")
 
 
 class Data(_Part):
@@ -58,9 +59,8 @@ class Data(_Part):
     judged: tuple[str, ...] = Field(
         default=("test",), description="splits of the store that no training sees, to judge by"
     )
-    truth: tuple[Path, ...] = Field(
-        default=(),
-        description="stores of noise-free labels of the judged pictures in other formats, where they are known",
+    truth: Path | None = Field(
+        default=None, description="store of exact labels of judged pictures in other formats, where they are known"
     )
     workers: int = Field(default=4, ge=0, description="processes that prepare examples; 0: the training's own")
     virtual: Virtual | None = Field(default=None, description="datasets to render first, where the store is not there")

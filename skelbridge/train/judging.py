@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skelbridge.bridge.acae import ACAE
-from skelbridge.errors import InputError
 from skelbridge.estimator.estimator import Estimator
 from skelbridge.estimator.network import PoseNetwork
 from skelbridge.evaluate.inconsistency import Disagreement, Inconsistency, inconsistency
@@ -19,6 +18,8 @@ from skelbridge.store import Store, open_store
 from skelbridge.train.sources import Sources
 
 Floats = NDArray[np.float32]
+#: Dataset, split, sequence, view, frame and person.
+_Key = tuple[str, str, str, str, int, int]
 
 #: What is measured: those of the paper's tables, and the distance from where people really stand.
 MEASURES = (*MAIN, "abs_mpjpe")
@@ -35,23 +36,27 @@ def validation(network: PoseNetwork, acae: ACAE | None, sources: Sources, limit:
 def judge(estimator: Estimator, acae: ACAE, sources: Sources) -> dict[str, Any]:
     """Everything that is measured of a network, for JSON.
 
-    own: by dataset, against its labels, in its format. everywhere: by format, against noise-free labels on the pictures
-    of all datasets, where the configuration names such. inconsistency: between formats, mm, on the same pictures, else
-    on the judged ones. mean: one number for each measure.
+    own: by dataset, against its labels, in its format. everywhere: by format, on the pictures of all datasets, where
+    the configuration names their true poses in other formats. inconsistency: between formats on all these pictures, mm,
+    beside that of true poses. mean: one number for each measure.
     """
     judged = sources.judged
-    points = predicted(estimator, judged)
-    own = own_formats(points, judged, sources)
-    truth: Floats | None = None
-    everywhere: dict[str, dict[str, float]] = {}
-    if sources.data.truth:
-        points, truth, everywhere = _everywhere(estimator, sources)
-    known = np.isfinite(points).all(axis=(1, 2))
-    apart = inconsistency(points[known], sources.joints, acae, truth=None if truth is None else truth[known])
-    told = _told(apart)
-    found: dict[str, Any] = {"samples": len(judged), "own": own, "everywhere": everywhere, "inconsistency": told}
+    points, truth = _in_all_formats(estimator, sources)
+    own = own_formats(points[: len(judged)], judged, sources)
+    everywhere = {}
+    if sources.data.truth is not None:
+        for card in sources.joints.formats:
+            at = sources.joints.slices[str(card)]
+            everywhere[str(card)] = _measured(points[:, at], truth[:, at], card)
+    seen = np.isfinite(points).all(axis=(1, 2))
+    whole = seen & np.isfinite(truth).all(axis=(1, 2))
+    told = _told(inconsistency(points[seen], sources.joints, acae))
+    if whole.any():
+        floor = _told(inconsistency(truth[whole], sources.joints, acae))
+        told |= {f"{name} of true poses": value for name, value in floor.items()}
+    found: dict[str, Any] = {"pictures": len(points), "own": own, "everywhere": everywhere, "inconsistency": told}
     means = {f"{part} {m}": mean(found[part], m) for part in ("own", "everywhere") if found[part] for m in MEASURES}
-    return found | {"mean": means | {f"inconsistency {name}": v for name, v in told.items()}}
+    return found | {"mean": means | {f"inconsistency {name}": value for name, value in told.items()}}
 
 
 def predicted(estimator: Estimator, store: Store) -> Floats:
@@ -71,21 +76,39 @@ def own_formats(points: Floats, store: Store, sources: Sources) -> dict[str, dic
     return found
 
 
-def _everywhere(estimator: Estimator, sources: Sources) -> tuple[Floats, Floats, dict[str, dict[str, float]]]:
-    """Predictions (N, J, 3) and true poses in all joints on pictures of all datasets, and measures by format.
-
-    Raises InputError where the stores of true poses do not show the same pictures.
-    """
-    stores = [open_store(path) for path in sources.data.truth]
-    if len({len(store) for store in stores}) > 1:
-        raise InputError("data.truth", expected="stores of the same pictures", got=[len(store) for store in stores])
-    points, found = predicted(estimator, stores[0]), {}
+def _in_all_formats(estimator: Estimator, sources: Sources) -> tuple[Floats, Floats]:
+    """Predictions and true poses (P, J, 3) mm of all judged pictures, those of `sources.judged` first; NaN where a
+    picture is broken, or its pose is not known in a format."""
+    parts = [sources.judged]
+    if sources.data.truth is not None:
+        exact = open_store(sources.data.truth)
+        known = [str(card) for card in exact.skeletons if str(card) in sources.joints.slices]
+        parts += [exact.select(skeleton=name) for name in known]
+    rows: dict[_Key, int] = {}
+    found, keys = [], [_keys(part) for part in parts]
+    for part, own in zip(parts, keys, strict=True):
+        new, before = [n for n, key in enumerate(own) if key not in rows], len(rows)
+        rows.update({own[n]: before + count for count, n in enumerate(new)})
+        if new:
+            found.append(predicted(estimator, part.only(new)))
+    points = np.concatenate(found)
     truth = np.full_like(points, np.nan)
-    for store in stores:
-        card, at = store.skeleton, sources.joints.slice_of(store.skeleton)
-        truth[:, at] = store[:].points
-        found[str(card)] = _measured(points[:, at], truth[:, at], card)
-    return points, truth, found
+    for part, own in zip(parts, keys, strict=True):
+        places = iter(own)
+        for samples in part.blocks():
+            at = sources.joints.slices[str(samples.skeleton)]
+            truth[[rows[next(places)] for _ in range(len(samples))], at] = samples.points
+    return points, truth
+
+
+def _keys(store: Store) -> list[_Key]:
+    """What tells people in pictures apart, in whatever format they are labelled."""
+    found, dataset = [], iter(_dataset_of(store))
+    for samples in store.blocks():
+        words = (samples.text[name].tolist() for name in ("split", "sequence", "view"))
+        found += [(str(next(dataset)), *each) for each in
+                  zip(*words, samples.frame.tolist(), samples.person.tolist(), strict=True)]  # fmt: skip
+    return found
 
 
 def _measured(points: Floats, truth: Floats, card: Skeleton, groups: Sequence[str] | None = None) -> dict[str, float]:
@@ -94,14 +117,14 @@ def _measured(points: Floats, truth: Floats, card: Skeleton, groups: Sequence[st
 
 
 def _told(apart: Inconsistency) -> dict[str, float]:
-    """An inconsistency's numbers, mm, with those of true poses."""
-    found: dict[str, float] = {}
-    for name, each in (("", apart), (" of true poses", apart.floor)):
-        for measure in ("reconstruction", "conversion"):
-            part: Disagreement | None = getattr(each, measure, None)
-            if part is not None:
-                found |= {f"{measure}{name}": part.whole.value, f"{measure}{name}, in depth": part.depth.value}
-    return found
+    """An inconsistency's numbers, mm."""
+    parts: dict[str, Disagreement | None] = {"reconstruction": apart.reconstruction, "conversion": apart.conversion}
+    return {
+        f"{name}{words}": float(getattr(part, which).value)
+        for name, part in parts.items()
+        if part is not None
+        for which, words in (("whole", ""), ("across", ", across the image"), ("depth", ", in depth"))
+    }
 
 
 def mean(found: Mapping[str, Mapping[str, float]], measure: str) -> float:

@@ -81,10 +81,12 @@ def _make_virtual(config: Config, progress: bool) -> None:
     if wanted is not None and not store.exists():
         from skelbridge.synthetic.virtual import write_virtual_union
 
-        write_virtual_union(
-            wanted.datasets, store.parent, wanted.train, wanted.test, seed=wanted.seed, workers=wanted.workers,
-            motions=wanted.motions, progress=progress,
+        made = write_virtual_union(
+            wanted.datasets, store.parent, train=wanted.train, test=wanted.test, seed=wanted.seed,
+            workers=wanted.workers, motions=wanted.motions, packed=wanted.packed, progress=progress,
         )  # fmt: skip
+        if made != store:
+            raise InputError("data.store, where virtual datasets are rendered", expected=made, got=store)
 
 
 def check(config: Config) -> str:

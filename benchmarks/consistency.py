@@ -1,0 +1,95 @@
+"""Whether fine-tuning for consistency helps: what a run of `skelbridge train tiny-cpu` measured, put into the document.
+
+skelbridge train tiny-cpu                        # one to two hours on two cores
+python -m benchmarks.consistency --write         # table and pictures into docs/
+python -m benchmarks.consistency --fields        # the table of a configuration's fields
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.report import ROOT, printed, write_block
+from skelbridge.train import read_config
+from skelbridge.train.config import field_table
+from skelbridge.train.log import read_log
+from skelbridge.train.record import read_record
+from skelbridge.train.report import Results, first_seed, floors_of, read_results, table
+
+PAGE = ROOT / "docs" / "training.md"
+
+
+def told(folder: Path) -> Iterator[str]:
+    """What was run, the table, what true poses give, and whether the claim holds."""
+    config = read_record(first_seed(folder))["calls"][-1]["config"]
+    results = read_results(folder)
+    yield _about(folder, config)
+    yield ""
+    yield table(results)
+    yield ""
+    floors = ", ".join(f"{name.removeprefix('inconsistency ')} {mm:.1f} mm" for name, mm in floors_of(folder).items())
+    yield f"True poses disagree by: {floors}."
+    yield ""
+    yield from _verdicts(results)
+
+
+def _about(folder: Path, config: dict) -> str:
+    data, virtual = config["data"], config["data"]["virtual"] or {}
+    batch = data["mixture"]["batch_3d"] + data["mixture"]["batch_2d"]
+    first = read_log(first_seed(folder) / "initial")
+    losses = [line["loss"] for line in first if "loss" in line]
+    errors = [line["validation/mpjpe"] for line in first if "validation/mpjpe" in line]
+    return (
+        f"{len(virtual.get('datasets', ()))} virtual datasets with {virtual.get('train')} samples each to train on and "
+        f"{virtual.get('test')} to judge by; {config['design']['backbone']} on crops of {config['design']['side']} "
+        f"pixels, batches of {batch}; {config['initial']['steps']} steps, then {config['finetune']['steps']} of each "
+        f"variant. In the first stage the loss fell from {losses[0]:.3f} to {losses[-1]:.3f}, and the error on held-out people from "
+        f"{errors[0]:.0f} to {errors[-1]:.0f} mm between the first validation and the last. Mean ± standard deviation "
+        f"over {len(results_seeds(folder))} seeds."
+    )
+
+
+def results_seeds(folder: Path) -> list[Path]:
+    """The folders of all seeds."""
+    return sorted(folder.glob("seed-*"))
+
+
+def _verdicts(results: Results) -> Iterator[str]:
+    """For each variant in how many seeds it was better than the same steps without the autoencoder."""
+    base = results.get("finetune-none", {})
+    for name, values in results.items():
+        if not base or name in ("initial", "finetune-none"):
+            continue
+        counts = [
+            f"{measure} {sum(a < b for a, b in zip(values[measure], base[measure], strict=True))}"
+            for measure in values
+            if not any(word in measure for word in ("pck", "cps"))
+        ]
+        yield f"- {name}, seeds of {len(base['own mpjpe'])} with a lower number than finetune-none: {', '.join(counts)}"
+
+
+def main() -> None:
+    """Print, and with --write put into the document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="tiny-cpu", help="whose run (default tiny-cpu)")
+    parser.add_argument("--out", type=Path, help="the run's folder, where it is not the configuration's")
+    parser.add_argument("--write", action="store_true", help="write table and pictures into docs/")
+    parser.add_argument("--fields", action="store_true", help="write the table of fields into docs/training.md")
+    options = parser.parse_args()
+    if options.fields:
+        write_block(PAGE, "fields", ["| field | default | what |", "|---|---|---|", *field_table()])
+        return
+    folder = options.out or read_config(options.config).out
+    lines = printed(told(folder))
+    if options.write:
+        write_block(PAGE, "consistency", [*lines, "", "![What was measured](images/consistency.png)", "",
+                                          "![Predictions in all formats](images/predictions.png)"])  # fmt: skip
+        for name, wanted in (("networks", "consistency"), ("predictions", "predictions")):
+            shutil.copyfile(folder / f"{name}.png", ROOT / "docs" / "images" / f"{wanted}.png")
+
+
+if __name__ == "__main__":
+    main()
