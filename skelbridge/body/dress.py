@@ -113,24 +113,25 @@ class Wardrobe:
             "skirt" if dress or rng.random() < 0.1 else str(rng.choice(["long", "shorts", "knee"], p=[0.68, 0.2, 0.12]))
         )
         upper = cloth(rng, kinds, vivid)
-        shoes = rng.random() < 0.93
-        if shoes:
+        top = self._top(upper, rng, tucked=below == "skirt")
+        if rng.random() < 0.93:
             garments.append(self._shoes(rng))
         if below == "skirt":
             skirt = Skirt(rng.uniform(0.55, 1.5), rng.uniform(0.9, 1.5), upper if dress else cloth(rng, kinds, vivid))
         else:
             trousers = {k: w for k, w in kinds.items() if k != "prints"} if rng.random() < 0.3 else {"plain": 1.0}
-            garments.append(self._bottom(below, cloth(rng, trousers or {"plain": 1.0}, vivid * 0.6), rng))
-        garments.append(self._top(upper, rng, tucked=below == "skirt"))
+            outer = self._deep(top.vertices)
+            garments.append(self._bottom(below, cloth(rng, trousers or {"plain": 1.0}, vivid * 0.6), outer, rng))
+        garments.append(top)
+        if person.style != "bald":
+            garments.append(self._hair(person, rng))
+        elif rng.random() < 0.5:
+            garments.append(self._cap(rng))
         hidden = np.zeros(len(self.rest), bool)
         for garment in garments:
             hidden |= self._deep(garment.vertices)
         if skirt is not None:
             hidden |= ~self.arm & (self.rest[:, 1] < WAIST - 30) & (self.rest[:, 1] > CROTCH - 130)
-        if person.style != "bald":
-            garments.append(self._hair(person, rng))
-        elif rng.random() < 0.5:
-            garments.append(self._cap(rng))
         bare = self.triangles[~hidden[self.triangles].all(axis=1)]
         return Outfit(self._skin(person, rng), bare, tuple(garments), skirt)
 
@@ -140,13 +141,13 @@ class Wardrobe:
         hem = WAIST - 25 if tucked else rng.uniform(-110, 20)
         neck = NECK + rng.uniform(-12, 25) - np.clip(z - 20, 0, None) * rng.choice([0.2, 0.5, 0.9])
         body = ~self.arm & ~self.head & (y > hem) & (y < neck)
-        return self._cut(body | (self.arm & (self.sleeve < sleeve)), colour, rng, rng.uniform(7, 22), 6)
+        return self._cut(body | (self.arm & (self.sleeve < sleeve)), colour, rng, rng.uniform(12, 24), 6)
 
-    def _bottom(self, kind: str, colour: Colours, rng: np.random.Generator) -> Garment:
+    def _bottom(self, kind: str, colour: Colours, outer: Mask, rng: np.random.Generator) -> Garment:
         y = self.rest[:, 1]
         hem = {"long": ANKLE + rng.uniform(-15, 10), "shorts": rng.uniform(-330, -230), "knee": KNEE - 30}[kind]
-        covered = ~self.arm & (y < WAIST + rng.uniform(-20, 30)) & (y > hem) & ~(self.foot & (y < ANKLE - 20))
-        return self._cut(covered, colour, rng, rng.uniform(6, 18), 4)
+        covered = ~self.arm & (y < WAIST + rng.uniform(-20, 30)) & (y > hem) & ~(self.foot & (y < ANKLE - 20)) & ~outer
+        return self._cut(covered, colour, rng, rng.uniform(5, 11), 4)
 
     def _shoes(self, rng: np.random.Generator) -> Garment:
         y = self.rest[:, 1]
@@ -172,7 +173,7 @@ class Wardrobe:
             low = rng.uniform(450, 590)
             covered |= ~self.arm & (z < 18) & (np.abs(x) < 88) & (y > low) & (y < 720)
         thick = {"short": 13.0, "crop": 5.0, "long": 21.0, "bun": 10.0}[person.style] * rng.uniform(0.8, 1.3)
-        garment = self._cut(covered, person.hair, rng, thick, 10 if long else 5, folds=0.25)
+        garment = self._cut(covered, person.hair, rng, thick, 6 if long else 2, folds=0.25)
         strands = 1 + 0.22 * np.sin(self.rest[garment.vertices] @ rng.normal(0, 0.25, 3) + rng.uniform(0, 6))
         strands *= rng.normal(1, 0.1, len(garment.vertices))
         if person.style == "bun":
@@ -183,7 +184,7 @@ class Wardrobe:
 
     def _cap(self, rng: np.random.Generator) -> Garment:
         colour = any_colour(rng, 0.9)
-        garment = self._cut(self._scalp(rng.uniform(-15, 10), ears=False), colour, rng, 11.0, 8, folds=0.0)
+        garment = self._cut(self._scalp(rng.uniform(-15, 10), ears=False), colour, rng, 11.0, 4, folds=0.0)
         return _painted(garment, np.broadcast_to(colour, (len(garment.vertices), 3)))
 
     def _cut(self, covered: Mask, colour: Colours, rng: np.random.Generator, loose: float, rounds: int,

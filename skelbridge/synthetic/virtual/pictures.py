@@ -75,30 +75,32 @@ def shots(recording: Recording, seed: int, device: Device = "cpu") -> Iterator[S
     spec = recording.spec
     for first in range(0, PATIENCE * spec.frames, spec.frames):
         for moment in recording.moments(first, spec.frames):
-            stage = Stage(recording.surfaces(moment), recording.place.lights, recording.place.sky, device)
+            stage = None
             for view, camera in enumerate(moment.cameras):
-                for person in range(len(moment.vertices)):
+                for person, vertices in enumerate(moment.vertices):
+                    if (box := _box(camera, vertices, spec.picture)) is None:
+                        continue
+                    place = recording.place
+                    stage = stage or Stage(recording.surfaces(moment), place.lights, place.sky, device)
                     rng = np.random.default_rng([seed, spec.number, recording.number, moment.frame, view, person, 4])
-                    if (shot := _shot(spec, stage, moment, view, camera, person, rng)) is not None:
+                    if (shot := _shot(spec, stage, moment, view, person, box, rng)) is not None:
                         yield shot
     raise InputError(f"the recording {recording.name} of {spec.name}", expected="people whom its cameras see",
                      got="too few", mend="Let cameras stand further away, or take a shorter focal length.")  # fmt: skip
 
 
-def _shot(spec: VirtualDataset, stage: Stage, moment: Moment, view: int, camera: Camera, person: int,
+def _shot(spec: VirtualDataset, stage: Stage, moment: Moment, view: int, person: int, box: Floats,
           rng: np.random.Generator) -> Shot | None:  # fmt: skip
     """The picture of a person, or None where he is not to be seen well enough."""
-    box = _box(camera, moment.vertices[person], spec.picture)
-    if box is None:
-        return None
+    camera = moment.cameras[view]
     crop, size = _window(box, spec.picture, spec.packed)
-    seen = stage.view(_cropped(camera, crop), size, RAYS, int(rng.integers(2**31)))
-    shot = Shot(moment, view, person, box, crop, b"", seen.owner == person)
+    near = _cropped(camera, crop)
+    shot = Shot(moment, view, person, box, crop, b"", stage.pixels_of(person, near, size))
     points = camera.project(moment.landmarks[person])
     within = inside(points, spec.picture)
     if shot.on_own(points[within]).sum() < UNHIDDEN * within.sum() or not within.any():
         return None
-    return replace(shot, jpeg=encode_jpeg(_developed(seen.light, rng)))
+    return replace(shot, jpeg=encode_jpeg(_developed(stage.light(near, size, RAYS, int(rng.integers(2**31))), rng)))
 
 
 def _box(camera: Camera, vertices: Floats, size: tuple[int, int]) -> Floats | None:

@@ -260,16 +260,12 @@ def _rug(rng: np.random.Generator) -> Colours:
 def _indoors(room: float, rng: np.random.Generator) -> tuple[Light, ...]:
     """A main lamp, two others under the ceiling, and what the floor throws back."""
     warm = np.array([1.0, 0.94, 0.85]) if rng.random() < 0.6 else np.array([0.93, 0.97, 1.0])
-    lights = []
-    for strength, height in (
-        (rng.uniform(0.8, 2.2), 2500),
-        (rng.uniform(0.4, 1.0), 2400),
-        (rng.uniform(0.3, 0.8), 2100),
-    ):
-        angle, far = rng.uniform(0, 2 * np.pi), room * rng.uniform(0.25, 0.8)
-        place = np.array([far * np.sin(angle), height * rng.uniform(0.8, 1.1), far * np.cos(angle)])
-        lights.append(_lamp(place, strength * warm))
-    return (*lights, _lamp([rng.uniform(-1500, 1500), 500, rng.uniform(-1500, 1500)], rng.uniform(0.05, 0.2) * warm))
+    lights, start = [], rng.uniform(0, 2 * np.pi)
+    for number, (weak, strong) in enumerate(((0.9, 1.7), (0.5, 1.1), (0.5, 1.1))):
+        angle, far = start + 2.1 * number + rng.uniform(-0.6, 0.6), room * rng.uniform(0.4, 0.85)
+        place = np.array([far * np.sin(angle), rng.uniform(1900, 2700), far * np.cos(angle)])
+        lights.append(_lamp(place, rng.uniform(weak, strong) * warm))
+    return (*lights, _lamp([rng.uniform(-1500, 1500), 500, rng.uniform(-1500, 1500)], rng.uniform(0.1, 0.3) * warm))
 
 
 def _lamp(place: ArrayLike, colour: ArrayLike) -> Light:
@@ -286,7 +282,7 @@ def _outdoors(rng: np.random.Generator) -> tuple[Light, ...]:
     sun = rng.uniform(0.6, 1.2) * np.array([1, 0.98, 0.95]) if cloudy_day else rng.uniform(2, 3.2) * np.array(
         [1, 0.94, 0.78 + 0.12 * np.sin(height)]
     )  # fmt: skip
-    sky = rng.uniform(0.35, 0.7) * np.array([0.85, 0.95, 1.1])
+    sky = rng.uniform(0.5, 0.9) * np.array([0.85, 0.95, 1.1])
     lights = [Light(sun.astype(np.float32), direction=_from(angle, height))]
     for turn, share, up in ((2.2, 1.0, 0.7), (4.1, 0.8, 0.55), (0.4, 0.7, 1.4)):
         lights.append(Light((share * sky).astype(np.float32), direction=_from(angle + turn, up)))
