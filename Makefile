@@ -15,11 +15,11 @@ $(VENV)/demo.done: pyproject.toml
 # torch first and alone, so that an installed or chosen build is kept by what depends on it
 $(VENV)/test.done: pyproject.toml $(VENV)/demo.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fit,body,plot,data,smpl,sample,cluster,virtual,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fit,body,plot,data,smpl,sample,cluster,virtual,train,test]"
 	touch $@
 
-# The build that the tests are known to pass with; TORCH=torch takes the newest.
-TORCH ?= torch==2.13.0
+# Others may be named, such as TORCH="torch==2.13.0 torchvision==0.28.0".
+TORCH ?= torch torchvision
 
 demo: $(VENV)/demo.done
 	$(BIN)/python -m skelbridge.demo $(if $(INPUT),--input "$(INPUT)") $(if $(FROM),--from "$(FROM)")
@@ -36,6 +36,7 @@ bench: $(VENV)/test.done
 	$(BIN)/python -m benchmarks.acae
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.damage
+	$(BIN)/python -m benchmarks.train
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

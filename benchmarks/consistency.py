@@ -46,15 +46,10 @@ def _about(folder: Path, config: dict) -> str:
         f"{len(virtual.get('datasets', ()))} virtual datasets with {virtual.get('train')} samples each to train on and "
         f"{virtual.get('test')} to judge by; {config['design']['backbone']} on crops of {config['design']['side']} "
         f"pixels, batches of {batch}; {config['initial']['steps']} steps, then {config['finetune']['steps']} of each "
-        f"variant. In the first stage the loss fell from {losses[0]:.3f} to {losses[-1]:.3f}, and the error on held-out "
-        f"people from {errors[0]:.0f} to {errors[-1]:.0f} mm between the first validation and the last. Mean ± standard deviation "
-        f"over {len(results_seeds(folder))} seeds."
+        f"variant. In the first stage the loss fell from {losses[0]:.3f} to {losses[-1]:.3f}, and the error on people "
+        f"held out from {errors[0]:.0f} mm at the first validation to {errors[-1]:.0f} mm. Mean ± standard deviation "
+        f"over {len(list(folder.glob('seed-*')))} seeds."
     )
-
-
-def results_seeds(folder: Path) -> list[Path]:
-    """The folders of all seeds."""
-    return sorted(folder.glob("seed-*"))
 
 
 def _verdicts(results: Results) -> Iterator[str]:
