@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from skelbridge.cli import bridge, data, poses, train
+from skelbridge.cli import bridge, data, poses, train, virtual
 from skelbridge.errors import exit_code
 
 
@@ -22,6 +22,6 @@ def _parser() -> argparse.ArgumentParser:
         "train pose networks on it.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (poses, bridge, data, train):
+    for group in (poses, bridge, data, train, virtual):
         group.add(commands)
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ RAYS = 4
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A person in a picture. box (4,): left, top, width, height; crop (3,): see `Samples.crop`; own (height, width):
-    which pixels of the packed picture are his."""
+    """A person in a picture. box (4,): left, top, width, height; crop (3,): see `Samples.crop`; picture: the
+    whole one's width and height; own (height, width): which pixels of the packed picture are his."""
 
     moment: Moment
     view: int
@@ -41,6 +42,7 @@ class Shot:
     box: Floats
     crop: Floats
     jpeg: bytes
+    picture: tuple[int, int]
     own: NDArray[np.bool_]
 
     @property
@@ -55,14 +57,15 @@ class Shot:
         there = (column >= 0) & (row >= 0) & (column < width) & (row < height)
         return there & self.own[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
 
-    def mask(self, size: tuple[int, int]) -> bytes:
-        """The person's pixels in the picture of `size` (width, height), as a run-length code."""
+    @cached_property
+    def mask(self) -> bytes:
+        """The person's pixels in the whole picture, as a run-length code."""
         left, top, scale = self.crop
-        columns = np.rint((np.arange(size[0]) - left) * scale).astype(int)
-        rows = np.rint((np.arange(size[1]) - top) * scale).astype(int)
+        columns = np.rint((np.arange(self.picture[0]) - left) * scale).astype(int)
+        rows = np.rint((np.arange(self.picture[1]) - top) * scale).astype(int)
         height, width = self.own.shape
         x, y = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
-        full = np.zeros(size[::-1], bool)
+        full = np.zeros(self.picture[::-1], bool)
         full[np.ix_(y, x)] = self.own[np.ix_(rows[y], columns[x])]
         return encode(full)
 
@@ -95,7 +98,7 @@ def _shot(spec: VirtualDataset, stage: Stage, moment: Moment, view: int, person:
     camera = moment.cameras[view]
     crop, size = _window(box, spec.picture, spec.packed)
     near = _cropped(camera, crop)
-    shot = Shot(moment, view, person, box, crop, b"", stage.pixels_of(person, near, size))
+    shot = Shot(moment, view, person, box, crop, b"", spec.picture, stage.pixels_of(person, near, size))
     points = camera.project(moment.landmarks[person])
     within = inside(points, spec.picture)
     if shot.on_own(points[within]).sum() < UNHIDDEN * within.sum() or not within.any():
@@ -169,7 +172,7 @@ def samples(
         spec.skeleton, **{"points2d" if flat else "points": np.array(points)}, visibility=np.array(visibility),
         camera=_shared([shot.camera for shot in found]), world_known=True, frame=[shot.moment.frame for shot in found],
         person=[shot.person for shot in found], image_size=own.picture, box=np.array([shot.box for shot in found]),
-        masks=[shot.mask(own.picture) for shot in found], sequence=recording.name,
+        masks=[shot.mask for shot in found], sequence=recording.name,
         subject=[recording.cast.names[shot.person] for shot in found], view=[f"camera_{shot.view}" for shot in found],
     )  # fmt: skip
     crops = np.array([shot.crop for shot in found], np.float32)
