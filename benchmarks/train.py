@@ -53,12 +53,15 @@ class Rig:
         self.fabric = launched(self.config.machine)
         self.sources = open_sources(self.config.data)
         torch.manual_seed(0)
+        form = torch.channels_last if self.config.machine.channels_last else torch.contiguous_format
         self.network = PoseNetwork(self.config.design, len(self.sources.joints))
+        self.network.to(self.fabric.device, memory_format=form)  # type: ignore[call-overload]
         self.objective = Objective(self.config.losses, names2d_matrix(self.sources.joints))
         self.batch = self.sources.mixture.size
         #: Steps until the loader's processes are as far ahead as they stay; as many follow those that are timed.
         self.ahead = AHEAD * self.config.data.workers + 2
-        self.examples = self._data()[0][0].to(self.fabric.device)
+        examples = self._data()[0][0].to(self.fabric.device)
+        self.images, self.intrinsics = examples.images.contiguous(memory_format=form), examples.intrinsics
 
     def whole(self) -> float:
         """Training as it is, timed where steps begin."""
@@ -75,6 +78,7 @@ class Rig:
             frozen_steps=0, rates=rates, weight_decay=0.02, weak_perspective_steps=0, max_norm=self.config.max_norm,
             ema=self.config.ema, workers=self.config.data.workers, checkpoint_every=never, checkpoints=1,
             log_every=self.config.keeping.log_every, validate_every=never, precision=self.config.machine.precision,
+            channels_last=self.config.machine.channels_last,
         )  # fmt: skip
         loop = Loop(
             self.fabric, plan, self.network, self.objective, data,
@@ -110,7 +114,7 @@ class Rig:
     def _forward_backward(self) -> None:
         self.network.zero_grad()
         with self.fabric.autocast():
-            joints = self.network.train()(self.examples.images, self.examples.intrinsics).joints
+            joints = self.network.train()(self.images, self.intrinsics).joints
         joints.mean().backward()
 
     def _data(self) -> TrainingData:

@@ -175,3 +175,14 @@ def test_filters_stay_small(config, tmp_path):
     loop.run()
     norms = [w.flatten(1).norm(dim=1).max() for n, w in loop.network.backbone.named_parameters() if w.ndim == 4]
     assert min(norms) < 0.5001
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_filters_lie_in_memory_as_asked_for_and_learn_alike(config, undisturbed, tmp_path, channels_last):
+    loop = stage_loop(config, tmp_path, channels_last=channels_last)
+    loop.run()
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    wide = [weight for weight in loop.network.parameters() if weight.ndim == 4 and min(weight.shape[1:3]) > 1]
+    assert wide
+    assert all(weight.is_contiguous(memory_format=form) for weight in wide)
+    np.testing.assert_allclose(losses(tmp_path), undisturbed[1], rtol=0.02)

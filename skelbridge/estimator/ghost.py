@@ -5,6 +5,8 @@ Batches are ordered by dataset, so a group of neighbours has a mix of datasets t
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,12 +74,18 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance, self.momentum)
             return
-        counts = torch.tensor(sizes, dtype=means.dtype, device=means.device)[:, None] * cells
+        counts = _column(tuple(sizes), means.device) * cells
         total = counts.sum()
         mean = (counts * means).sum(dim=0) / total
         squares = ((counts - 1) * variances + counts * (means - mean).square()).sum(dim=0)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(squares / (total - 1), self.momentum)
+
+
+@lru_cache(maxsize=256)
+def _column(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Sizes as a tensor (groups, 1), kept: a GPU stops at numbers that come from Python."""
+    return torch.tensor(sizes, dtype=torch.float32, device=device)[:, None]
 
 
 def group_sizes(sizes: tuple[int, ...], batch: int) -> list[int]:

@@ -53,6 +53,7 @@ class Plan:
 
     steps: all; the last `frozen_steps` with batch normalisation in inference mode. rates: learning rates of head and
     backbone at a step. weight_decay: of AdamW. weak_perspective_steps: first steps that place people by size alone.
+    channels_last: how pictures, features and filters lie in memory; convolutions are faster so.
     """
 
     folder: Path
@@ -71,6 +72,11 @@ class Plan:
     log_every: int
     validate_every: int
     precision: str = "32-true"
+    channels_last: bool = True
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
 class Step(nn.Module):
@@ -85,7 +91,8 @@ class Step(nn.Module):
         frozen = step >= self.plan.steps - self.plan.frozen_steps
         weak = step < self.plan.weak_perspective_steps
         mix = None if frozen else self._mix(examples, step)
-        prediction = self.network(examples.images, examples.intrinsics, weak_perspective=weak, mix=mix)
+        images = examples.images.contiguous(memory_format=self.plan.memory_format)
+        prediction = self.network(images, examples.intrinsics, weak_perspective=weak, mix=mix)
         return self.objective(prediction, examples, step)
 
     def _mix(self, examples: Examples, step: int) -> Tensor:
@@ -116,7 +123,7 @@ class Loop:
     ):
         self.fabric, self.plan, self.network, self.data = fabric, plan, network, data
         self.validate, self.before_frozen, self.progress = validate, before_frozen, progress
-        network.to(fabric.device)
+        network.to(fabric.device, memory_format=plan.memory_format)  # type: ignore[call-overload]
         objective.to(fabric.device)
         self.optimiser = make_optimiser(network, plan.weight_decay)
         self.step_module, self.stepper = fabric.setup(

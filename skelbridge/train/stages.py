@@ -270,7 +270,7 @@ class Run:
             weak_perspective_steps=config.weak_perspective_steps, max_norm=config.max_norm,
             ema=config.ema, workers=config.data.workers, checkpoint_every=keeping.checkpoint_every,
             checkpoints=keeping.checkpoints, log_every=keeping.log_every, validate_every=keeping.validate_every,
-            precision=config.machine.precision,
+            precision=config.machine.precision, channels_last=config.machine.channels_last,
         )  # fmt: skip
 
     def _identity(self, phase: Phase, variant: Variant, acae: ACAE | None, begun_with: str) -> str:
