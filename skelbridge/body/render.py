@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -176,18 +175,22 @@ def _rgb(colour: NDArray[np.float32]) -> dict[str, Any]:
     return {"type": "rgb", "value": [float(x) for x in colour]}
 
 
-@lru_cache(maxsize=1)
 def _mitsuba(device: Device) -> Any:
     """Mitsuba on a device, quiet."""
     mitsuba = need("mitsuba", "virtual")
     if device not in VARIANTS:
         raise InputError("the device to render on", expected="cpu or gpu", got=repr(device))
+    before = mitsuba.variant()
+    if before == VARIANTS[device]:
+        return mitsuba
     try:
         mitsuba.set_variant(VARIANTS[device])
-    except ImportError as error:
-        raise InputError(f"the device to render on, {device}", expected="one that is there", got=error) from error
+    except Exception as error:  # whatever the driver's absence leads to
+        if before is not None:
+            mitsuba.set_variant(before)
+        raise InputError("the device to render on", expected="one that is there", got=f"{device}: {error}") from error
+    _made.clear()
     mitsuba.set_log_level(mitsuba.LogLevel.Error)
-    need("drjit", "virtual").set_thread_count(1)  # pictures are small: processes share them, threads would only wait
     return mitsuba
 
 
