@@ -113,6 +113,21 @@ def test_equal_seeds_give_equal_weights(run, store, tmp_path):
     assert any(not torch.equal(other[name], tensor) for name, tensor in one.items())
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_learns_nearly_the_same(run, store, tmp_path, precision):
+    config = configuration(tmp_path, store, **{"machine.precision": precision})
+    train(config, ["initial"], progress=False)
+    exact, mixed = (
+        [line["loss"] for line in read_log(out / "seed-1" / "initial") if "loss" in line]
+        for out in (run.out, config.out)
+    )
+    assert mixed[0] == pytest.approx(exact[0], rel=0.02)
+    assert mixed != exact
+    assert np.isfinite(mixed).all()
+    state = load_model(config.out / "seed-1" / "initial" / "model.safetensors").network.state_dict()
+    assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float32}
+
+
 @pytest.mark.parametrize("launcher", ["fabric", "torchrun"])
 def test_two_processes_give_the_losses_of_one(store, tmp_path, launcher):
     configuration(tmp_path, store)

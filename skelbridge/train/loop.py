@@ -125,7 +125,8 @@ class Loop:
         self.validate, self.before_frozen, self.progress = validate, before_frozen, progress
         network.to(fabric.device, memory_format=plan.memory_format)  # type: ignore[call-overload]
         objective.to(fabric.device)
-        self.optimiser = make_optimiser(network, plan.weight_decay)
+        self._scales = plan.precision == "16-mixed"
+        self.optimiser = make_optimiser(network, plan.weight_decay, scaled=self._scales)
         self.step_module, self.stepper = fabric.setup(
             Step(network, objective, plan, data.batch), self.optimiser, move_to_device=False
         )
@@ -133,7 +134,6 @@ class Loop:
         self.checkpoints = Checkpoints(plan.folder / "checkpoints", plan.identity, plan.checkpoints)
         self.counts = {"skipped": 0, "in a row": 0, "broken": 0}
         self._statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-        self._scales = plan.precision == "16-mixed"
 
     def run(self) -> None:
         """Go on from the newest checkpoint to the end.

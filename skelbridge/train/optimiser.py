@@ -40,11 +40,12 @@ def weight_decay(steps: int, base: float, strength: float = DECAY) -> float:
 # -- AdamW ------------------------------------------------------------------------------------------------------------
 
 
-def make_optimiser(network: nn.Module, decay: float, head: str = "head") -> AdamW:
+def make_optimiser(network: nn.Module, decay: float, head: str = "head", *, scaled: bool = False) -> AdamW:
     """AdamW over all trainable parameters, biases and norms included, in two groups: the head, and the backbone.
 
-    decay: see `weight_decay`. head: the module whose parameters are the head. The rates are 0 until `set_rates`. On a
-    CPU it is PyTorch's fused one; on a GPU not, whose fused one would scale 16-bit gradients back by itself.
+    decay: see `weight_decay`. head: the module whose parameters are the head. The rates are 0 until `set_rates`.
+    scaled: whether losses are scaled for the sake of 16-bit gradients, which PyTorch's fused optimiser would scale back
+    by itself, unseen by whoever looks at their norm; else on a CPU it is the fused one.
     Raises InputError for a network without such a module.
     """
     parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
@@ -54,8 +55,8 @@ def make_optimiser(network: nn.Module, decay: float, head: str = "head") -> Adam
     groups = []
     for part, names in (("head", sorted(inside)), ("backbone", sorted(parameters.keys() - inside))):
         groups.append({"params": [parameters[name] for name in names], "names": names, "part": part, "lr": 0.0})
-    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters.values())
-    way = {"fused": True} if on_cpu else {"foreach": True}
+    fused = not scaled and all(parameter.device.type == "cpu" for parameter in parameters.values())
+    way = {"fused": True} if fused else {"foreach": True}
     return AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay, **way)
 
 
