@@ -29,7 +29,8 @@ def validation(network: PoseNetwork, acae: ACAE | None, sources: Sources, limit:
     """MPJPE of each dataset in its own format, mm, on some of the samples to judge by; the mean of them as "mpjpe"."""
     judged = sources.judged
     rows = judged.only(np.linspace(0, len(judged) - 1, min(limit, len(judged))).round().astype(int))
-    found = own_formats(predicted(Estimator(network, sources.joints, acae), rows), rows, sources)
+    points = predicted(Estimator(network, sources.joints, acae), rows, sources.data.workers)
+    found = own_formats(points, rows, sources)
     return {f"{name}/mpjpe": value["mpjpe"] for name, value in found.items()} | {"mpjpe": mean(found, "mpjpe")}
 
 
@@ -59,9 +60,9 @@ def judge(estimator: Estimator, acae: ACAE, sources: Sources) -> dict[str, Any]:
     return found | {"mean": means | {f"inconsistency {name}": value for name, value in told.items()}}
 
 
-def predicted(estimator: Estimator, store: Store) -> Floats:
+def predicted(estimator: Estimator, store: Store, workers: int = 0) -> Floats:
     """Predictions in all joints for all rows, (N, J, 3) mm in camera space; NaN where a picture is broken."""
-    return np.concatenate([points for _, points in estimator.predict_store(store, flip=False)]).astype(np.float32)
+    return np.concatenate([points for _, points in estimator.predict_store(store, flip=False, workers=workers)])
 
 
 def own_formats(points: Floats, store: Store, sources: Sources) -> dict[str, dict[str, float]]:
@@ -90,7 +91,7 @@ def _in_all_formats(estimator: Estimator, sources: Sources) -> tuple[Floats, Flo
         new, before = [n for n, key in enumerate(own) if key not in rows], len(rows)
         rows.update({own[n]: before + count for count, n in enumerate(new)})
         if new:
-            found.append(predicted(estimator, part.only(new)))
+            found.append(predicted(estimator, part.only(new), sources.data.workers))
     points = np.concatenate(found)
     truth = np.full_like(points, np.nan)
     for part, own in zip(parts, keys, strict=True):

@@ -47,7 +47,7 @@ def chosen_rows(store: Store, settings: Pseudo, datasets: list[str]) -> Store:
 
 
 def predict_blocks(
-    estimator: Estimator, store: Store, folder: Path, *, flip: bool, rank: int, world: int, progress: bool
+    estimator: Estimator, store: Store, folder: Path, *, flip: bool, workers: int, rank: int, world: int, progress: bool
 ) -> None:
     """Write predictions of this process's blocks that are not there yet, (n, J, 3) float32 mm in camera space."""
     starts = list(range(0, len(store), BLOCK))
@@ -58,7 +58,7 @@ def predict_blocks(
         if path.exists():
             continue
         rows = store.only(np.arange(starts[number], min(starts[number] + BLOCK, len(store))))
-        found = np.concatenate([points for _, points in estimator.predict_store(rows, flip=flip)])
+        found = np.concatenate([points for _, points in estimator.predict_store(rows, flip=flip, workers=workers)])
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, found.astype(np.float32))
 

@@ -176,7 +176,8 @@ class Run:
         estimator = Estimator.load(self._there("initial", MODEL)).to(self.fabric.device)
         rows = chosen_rows(self.sources.store, settings, self.sources.deep)
         predict_blocks(
-            estimator, rows, folder / "blocks", flip=settings.flip, rank=self.fabric.global_rank,
+            estimator, rows, folder / "blocks", flip=settings.flip, workers=self.config.data.workers,
+            rank=self.fabric.global_rank,
             world=self.fabric.world_size, progress=self.progress,
         )  # fmt: skip
         self.fabric.barrier()
