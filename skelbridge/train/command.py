@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from skelbridge.errors import InputError, need
 
@@ -32,7 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train)
 
 
+def let_threads_sleep() -> None:
+    """Let threads of torch that wait for each other leave the CPU to the processes that prepare examples.
+
+    OpenMP reads this once, when torch is imported: afterwards it has no effect. Where it is set already, it stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def _train(options: argparse.Namespace) -> None:
+    let_threads_sleep()
     for package in ("torch", "timm", "lightning_fabric", "cv2"):
         need(package, "train")
     from skelbridge.train import STAGES, check, read_config, train
