@@ -73,11 +73,16 @@ class Crop:
         middle = (finer - 1) / 2
         matrix = np.array([[finer, 0, middle], [0, finer, middle], [0, 0, 1]]) @ self.matrix
         source = onto_part(placed) @ np.asarray(self.camera.matrix)
+        coloured = image.shape[2:] == (3,)
+        if coloured:  # four channels are sampled in half the time
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
         if self._whole and not self._bends:
             way = source @ self.rotation.T @ _from_pixels(matrix)
             found = cv2.warpPerspective(image, way, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         else:
             found = cv2.remap(image, *self._maps(source, matrix, size), cv2.INTER_LINEAR)
+        if coloured:
+            found = cv2.cvtColor(found, cv2.COLOR_RGBA2RGB)
         return found if finer == 1 else cv2.resize(found, (self.side, self.side), interpolation=cv2.INTER_AREA)
 
     @cached_property
