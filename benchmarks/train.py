@@ -1,4 +1,4 @@
-"""How fast a network is trained: python -m benchmarks.train [--config NAME] [--batch N] [--write]
+"""How fast a network is trained: python -m benchmarks.train [--config NAME] [--batch N] [--set KEY=VALUE] [--write]
 
 Three things in turn, several rounds of each, in one process: the whole training step (loader, crops, augmentation,
 forward, losses, backward, AdamW, norms), the loader alone, and the same network's bare forward and backward pass on a
@@ -58,7 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="tiny-cpu", choices=["tiny-cpu", "virtual-gpu", "paper-s"])
     parser.add_argument("--batch", type=int, help="examples a batch, if not as configured")
-    parser.add_argument("--workers", type=int, help="processes that prepare examples, if not as configured")
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE",
+                        help="change a field of the configuration, such as data.workers=1")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=5, help="steps that are timed in each round")
     parser.add_argument("--write", action="store_true", help="write docs/speed.md")
@@ -67,7 +68,7 @@ def main() -> None:
     from benchmarks.train_rig import Rig, configuration
 
     with tempfile.TemporaryDirectory() as folder:
-        config = configuration(options.config, Path(folder), options.batch, options.workers)
+        config = configuration(options.config, Path(folder), options.batch, options.changes)
         lines = printed(report(Rig(config, Path(folder), options.rounds, options.steps), options.config))
     if options.write:
         write_block(ROOT / "docs" / "speed.md", f"training {options.config}", lines)

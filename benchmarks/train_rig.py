@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -28,19 +29,17 @@ from skelbridge.train.stages import launched
 SETTLED = 1.0
 
 
-def configuration(name: str, folder: Path, batch: int | None, workers: int | None) -> Config:
-    """A ready configuration on a store of our own, its backbone not downloaded; changed in size where that is said."""
-    config = read_config(name, ["design.pretrained=false"])
+def configuration(name: str, folder: Path, batch: int | None = None, changes: Sequence[str] = ()) -> Config:
+    """A ready configuration on a store of our own, its backbone not downloaded; with another batch and other changes
+    where they are said."""
+    config = read_config(name, ["design.pretrained=false", *changes])
     own = mixture(config.data.mixture)
     size = batch or own.size
-    data = config.data.model_copy(
-        update={
-            "store": write_training_store(folder, config.design.side), "judged": ("test",), "formats": (),
-            "mixture": as_mixture(size, size * own.batch_2d // own.size), "truth": None,
-            "workers": config.data.workers if workers is None else workers,
-        }
-    )  # fmt: skip
-    return config.model_copy(update={"data": data})
+    update = {
+        "store": write_training_store(folder, config.design.side), "judged": ("test",), "formats": (), "truth": None,
+        "mixture": as_mixture(size, size * own.batch_2d // own.size),
+    }  # fmt: skip
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 
 @dataclass

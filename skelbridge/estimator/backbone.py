@@ -52,7 +52,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, channels, s/32, s/32) of pictures (B, 3, s, s) in [0, 1]."""
-        return self.model.forward_features((images - self.mean) / self.deviation)
+        return self.model.forward_features((images - self.mean).div_(self.deviation))
 
 
 class ShiftedConv2d(nn.Conv2d):

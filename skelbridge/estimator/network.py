@@ -60,7 +60,7 @@ class PoseNetwork(nn.Module):
         """
         side = _side(images)
         if images.dtype == torch.uint8:
-            images = images.float() / 255
+            images = images.float().div_(255)
         flat, deep = self.head(self.backbone(images))
         centred = self.design.centred_stride
         pixels = to_pixels(soft_argmax_2d(flat), side, centred)
