@@ -31,8 +31,8 @@ def report(rig: Rig, name: str) -> Iterator[str]:
     rig.run()
     yield (
         f"`{name}`: {design.backbone}, crops of {design.side} pixels, batches of {rig.batch}, ghost batches of "
-        f"{' + '.join(map(str, design.ghost))}, {rig.config.machine.precision}; examples are prepared by "
-        f"{rig.config.data.workers} processes. {rig.where}; medians of {len(spent['bare'])} rounds of {rig.steps}."
+        f"{' + '.join(map(str, design.ghost))}, {rig.config.machine.precision}; processes of the loader: "
+        f"{rig.config.data.workers}. {rig.where}; medians of {len(spent['bare'])} rounds of {rig.steps} steps."
     )
     yield from ("", "| what | images/s | share of the bare network | wanted |", "|---|---|---|---|")
     for part, what, wanted in (("bare", "the bare network, forward and backward", ""),

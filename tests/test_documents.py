@@ -61,6 +61,7 @@ def test_measured_numbers_stand_between_the_marks_of_their_commands():
         ("README.md", "headline"),
         ("docs/fidelity.md", "fidelity"),
         ("docs/speed.md", "speed"),
+        ("docs/speed.md", "training tiny-cpu"),
         ("docs/acae.md", "acae recipe"),
         ("docs/acae.md", "acae sweep"),
     ]:

@@ -1,5 +1,9 @@
 """Configurations of training: ready ones, one's own, changes, and what is wrong with them in one line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from skelbridge.errors import CardError, InputError, UnknownNameError
@@ -72,3 +76,14 @@ def test_every_field_is_described():
     rows = field_table(Config)
     assert len(rows) > 60
     assert not [row for row in rows if row.endswith("| None |")]
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_the_command_says_how_threads_wait_before_torch_reads_it(given, expected):
+    code = (
+        "import os, sys; import skelbridge.cli; from skelbridge.train.command import let_threads_sleep; "
+        "let_threads_sleep(); print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    )
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=others | given, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", expected]

@@ -146,7 +146,9 @@ def test_two_processes_give_the_losses_of_one(store, tmp_path, launcher):
         runs[count] = read_log(tmp_path / str(count) / "seed-1" / "initial")
     for one, two in zip(*runs.values(), strict=True):
         for name in set(one) - {"steps/s"}:
-            assert two[name] == pytest.approx(one[name], rel=2e-3, abs=1e-6), name
+            # later a joint may be moved across the edge of the picture by rounding, and then counts or not
+            loose = one["step"] > 3 and not name.startswith("validation")
+            assert two[name] == pytest.approx(one[name], rel=2e-2 if loose else 1e-3, abs=1e-6), name
     assert runs[2][0]["loss"] == pytest.approx(runs[1][0]["loss"], rel=1e-5)
 
 
