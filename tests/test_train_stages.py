@@ -96,8 +96,11 @@ def test_what_is_done_is_not_done_again_and_other_settings_are_refused(run):
     train(run, ["initial", "finetune"], progress=False)
     assert model.stat().st_mtime_ns == before
     other = run.model_copy(update={"max_norm": 3.0})
-    with pytest.raises(InputError, match="initial holds a network of other settings or data"):
+    with pytest.raises(InputError, match="initial is the result of other settings or data"):
         train(other, ["initial"], progress=False)
+    fewer = run.model_copy(update={"fit": run.fit.model_copy(update={"latents": (6, 2)})})
+    with pytest.raises(InputError, match="fit is the result of other settings or data"):
+        train(fewer, ["fit"], progress=False)
 
 
 def test_equal_seeds_give_equal_weights(run, store, tmp_path):
@@ -135,8 +138,10 @@ def test_two_processes_give_the_losses_of_one(store, tmp_path, launcher):
     for count in (1, 2):
         module = ["-m", "skelbridge.train"]
         if launcher == "torchrun" and count == 2:
-            module = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611", *module]
-        options = [f"machine.devices={count}", "design.ghost=[2]", f"out={tmp_path / str(count)}"]
+            module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *module]
+        # small steps: Adam makes large ones of gradients that are nothing but rounding
+        options = [f"machine.devices={count}", "design.ghost=[2]", "initial.schedule.base=1e-4",
+                   f"out={tmp_path / str(count)}"]  # fmt: skip
         done = subprocess.run(
             [sys.executable, *module, str(tmp_path / "mine.toml"), "--stages", "initial", "--quiet",
              *(word for option in options for word in ("--set", option))],
@@ -146,9 +151,7 @@ def test_two_processes_give_the_losses_of_one(store, tmp_path, launcher):
         runs[count] = read_log(tmp_path / str(count) / "seed-1" / "initial")
     for one, two in zip(*runs.values(), strict=True):
         for name in set(one) - {"steps/s"}:
-            # later a joint may be moved across the edge of the picture by rounding, and then counts or not
-            loose = one["step"] > 3 and not name.startswith("validation")
-            assert two[name] == pytest.approx(one[name], rel=2e-2 if loose else 1e-3, abs=1e-6), name
+            assert two[name] == pytest.approx(one[name], rel=1e-2 if name == "gradient" else 5e-4, abs=1e-6), name
     assert runs[2][0]["loss"] == pytest.approx(runs[1][0]["loss"], rel=1e-5)
 
 

@@ -52,6 +52,8 @@ HEADS: Mapping[Variant, Head] = {"none": "joints", "output": "joints", "latents"
 #: Files of a stage: the result, the weights before batch normalisation froze, which is what fine-tuning begins with.
 MODEL, BEFORE_FROZEN = "model.safetensors", "before_frozen.safetensors"
 POSES, AUTOENCODER, JUDGED = "poses.npz", "autoencoder.safetensors", "judged.json"
+#: Written when a stage is complete, with the digest of all that its result depends on.
+DONE = "stage.json"
 
 
 def train(config: Config, stages: Sequence[Stage] = STAGES, *, progress: bool = True) -> Path:
@@ -60,12 +62,12 @@ def train(config: Config, stages: Sequence[Stage] = STAGES, *, progress: bool = 
     Raises SkelbridgeError for a configuration that does not fit the data, before anything is started, and
     KeyboardInterrupt where it was stopped; the same call goes on.
     """
-    if "data" in stages:
-        _make_virtual(config, progress)
-    sources = open_sources(config.data)
-    _check(config, sources)
     fabric = launched(config.machine)
-    _check_groups(config, sources, fabric.world_size)
+    if "data" in stages and fabric.is_global_zero:
+        _make_virtual(config, progress)
+    fabric.barrier()
+    sources = open_sources(config.data)
+    _check(config, sources, fabric.world_size)
     for seed in config.seeds:
         run = Run(config, sources, seed, fabric, progress)
         for stage in (name for name in STAGES if name in stages):
@@ -92,7 +94,7 @@ def _make_virtual(config: Config, progress: bool) -> None:
 def check(config: Config) -> str:
     """Check a configuration against its data, and say what would be trained; raises as `train` does."""
     sources = open_sources(config.data)
-    _check(config, sources)
+    _check(config, sources, 1)
     counts = [f"  {s.dataset}: {s.count}{' (2D labels)' if s.weak_2d else ''}" for s in sources.mixture.streams]
     return "\n".join(
         [
@@ -106,31 +108,28 @@ def check(config: Config) -> str:
     )
 
 
-def _check(config: Config, sources: Sources) -> None:
-    """What would fail only later: an unknown backbone, ghost batches that do not fit."""
+def _check(config: Config, sources: Sources, processes: int) -> None:
+    """What would fail only later: an unknown backbone, batches that do not divide into ghost batches and processes."""
     timm = need("timm", "train")
     known, name = timm.list_models(), config.design.backbone
     if not timm.is_model(name):
         raise InputError(
             "design.backbone", expected=f"a timm model such as {', '.join(nearest(name, known))}", got=name
         )
-    _check_groups(config, sources, 1)
-    if not len(sources.judged):
-        raise InputError("data.judged", expected=f"splits of {', '.join(sources.deep)}", got=config.data.judged)
-
-
-def _check_groups(config: Config, sources: Sources, processes: int) -> None:
-    """The batch, and the ghost batches in it, must divide among the processes."""
     size, ghost = sources.mixture.size, config.design.ghost
     own = size // processes
     fits = not ghost or (own % ghost[0] == 0 if len(ghost) == 1 else processes == 1 and sum(ghost) == size)
     if size % processes or not fits:
         among = f", divided among {processes} processes" if processes > 1 else ""
         raise InputError("design.ghost", expected=f"sizes that make up a batch of {size}{among}", got=ghost)
+    if not len(sources.judged):
+        raise InputError("data.judged", expected=f"splits of {', '.join(sources.deep)}", got=config.data.judged)
 
 
 def launched(machine: Machine) -> Fabric:
-    """The processes that train, begun."""
+    """The processes that train, begun; InputError where the accelerator is not there."""
+    if machine.accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise InputError("machine.accelerator", expected="auto or cpu, as there is no GPU", got=machine.accelerator)
     if machine.threads:
         torch.set_num_threads(machine.threads)
     if machine.deterministic:
@@ -171,32 +170,35 @@ class Run:
     def pseudo(self) -> None:
         """Predict all formats on the chosen sets."""
         folder, settings = self.folder / "pseudo", self.config.pseudo
-        if (folder / POSES).exists():
+        model = self._there("initial", MODEL)
+        identity = _digest(settings.model_dump_json(), self.sources.digest, model)
+        if self._is_done(folder, identity):
             return
-        estimator = Estimator.load(self._there("initial", MODEL)).to(self.fabric.device)
         rows = chosen_rows(self.sources.store, settings, self.sources.deep)
         predict_blocks(
-            estimator, rows, folder / "blocks", flip=settings.flip, workers=self.config.data.workers,
-            rank=self.fabric.global_rank,
-            world=self.fabric.world_size, progress=self.progress,
+            Estimator.load(model).to(self.fabric.device), rows, folder / f"blocks-{identity[:12]}", flip=settings.flip,
+            workers=self.config.data.workers, rank=self.fabric.global_rank, world=self.fabric.world_size,
+            progress=self.progress,
         )  # fmt: skip
         self.fabric.barrier()
         if self.fabric.is_global_zero:
-            join_blocks(folder / "blocks", self.sources.joints, folder / POSES)
-            shutil.rmtree(folder / "blocks")
+            join_blocks(folder / f"blocks-{identity[:12]}", self.sources.joints, folder / POSES)
+            _write_json(folder / DONE, {"identity": identity})
+            shutil.rmtree(folder / f"blocks-{identity[:12]}")
         self.fabric.barrier()
 
     def fit(self) -> None:
         """Fit the autoencoder."""
-        folder, settings = self.folder / "fit", self.config.fit
-        if self.fabric.is_global_zero and not (folder / AUTOENCODER).exists():
+        folder, settings, poses = self.folder / "fit", self.config.fit, self._there("pseudo", POSES)
+        identity = _digest(settings.model_dump_json(), self.seed, poses)
+        if not self._is_done(folder, identity) and self.fabric.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             acae = fit_acae(
-                read_paired(self._there("pseudo", POSES)).blocks(), self.sources.joints, settings.latents,
-                l1=settings.l1, projection=settings.projection, sample=settings.sample, seed=self.seed,
-                progress=self.progress,
+                read_paired(poses).blocks(), self.sources.joints, settings.latents, l1=settings.l1,
+                projection=settings.projection, sample=settings.sample, seed=self.seed, progress=self.progress,
             )  # fmt: skip
             acae.save(folder / AUTOENCODER)
+            _write_json(folder / DONE, {"identity": identity})
         self.fabric.barrier()
 
     def finetune(self) -> None:
@@ -216,11 +218,10 @@ class Run:
         self, name: str, phase: Phase, rates: Any, network: PoseNetwork, variant: Variant, acae: ACAE | None, *,
         begun_with: str,
     ) -> None:  # fmt: skip
-        """Optimise a network, and judge it; where that was done before, only check that it was the same."""
+        """Optimise a network, where that was not done before."""
         config, folder = self.config, self.folder / name
         identity = self._identity(phase, variant, acae, begun_with)
-        if (folder / MODEL).exists():
-            self._check_same(folder / MODEL, identity)
+        if self._is_done(folder, identity):
             return
         autoencoder = None if acae is None else Autoencoder.of(acae)
         objective = Objective(
@@ -247,6 +248,7 @@ class Run:
                 if not phase.frozen_steps:
                     keep(BEFORE_FROZEN, network)
                 keep(MODEL, network)
+            _write_json(folder / DONE, {"identity": identity})
             loop.checkpoints.clear()
         self.fabric.barrier()
 
@@ -257,10 +259,8 @@ class Run:
         acae = ACAE.load(self._there("fit", AUTOENCODER))
         for name in ("initial", *(f"finetune-{variant}" for variant in HEADS)):
             model, out = self.folder / name / MODEL, self.folder / name / JUDGED
-            if model.exists() and not out.exists():
-                found = judge(Estimator.load(model).to(self.fabric.device), acae, self.sources)
-                with replacing(out) as temporary:
-                    temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+            if model.exists() and not (out.exists() and out.stat().st_mtime >= model.stat().st_mtime):
+                _write_json(out, judge(Estimator.load(model).to(self.fabric.device), acae, self.sources))
 
     def _plan(self, phase: Phase, folder: Path, identity: str, rates: Callable[[int], Rates]) -> Plan:
         config, keeping = self.config, self.config.keeping
@@ -280,19 +280,22 @@ class Run:
         parts = (config.design, config.augmentation, config.losses, config.initial.schedule, phase,
                  config.finetune.consistency)  # fmt: skip
         told = [part.model_dump(mode="json", exclude={"variants"}) for part in parts]
-        weights = "" if acae is None else hashlib.sha256(acae.encoder.tobytes() + acae.decoder.tobytes()).hexdigest()
-        joints = list(self.sources.joints.names)
-        whole: list[Any] = [told, variant, weights, begun_with, self.seed, self.sources.digest, joints]
-        whole += [config.max_norm, config.ema, config.weak_perspective_steps]
-        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+        weights = "" if acae is None else _digest(acae.encoder.tobytes(), acae.decoder.tobytes())
+        return _digest(
+            told, variant, weights, begun_with, self.seed, self.sources.digest, self.sources.joints.names,
+            config.max_norm, config.ema, config.weak_perspective_steps,
+        )  # fmt: skip
 
-    def _check_same(self, path: Path, identity: str) -> None:
-        """A stage that is there must be of this configuration."""
-        if load_model(path).about.get("identity") != identity:
+    def _is_done(self, folder: Path, identity: str) -> bool:
+        """Whether a stage was carried out; InputError where it was with other settings or data."""
+        path = folder / DONE
+        if not path.is_file():
+            return False
+        if json.loads(path.read_text(encoding="utf-8"))["identity"] != identity:
             raise InputError(
-                f"{path.parent} holds a network of other settings or data",
-                mend="Name another folder with out, or remove it.",
+                f"{folder} is the result of other settings or data", mend="Name another folder with out, or remove it."
             )
+        return True
 
     def _there(self, stage: str, file: str) -> Path:
         path = self.folder / stage / file
@@ -301,5 +304,17 @@ class Run:
         return path
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(*parts: object) -> str:
+    """A digest of files, bytes, and of what other things look like as text."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = (
+            part.read_bytes() if isinstance(part, Path) else part if isinstance(part, bytes) else repr(part).encode()
+        )
+        found.update(hashlib.sha256(content).digest())
+    return found.hexdigest()
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
