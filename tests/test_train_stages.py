@@ -12,6 +12,7 @@ from training import configuration, training_store
 
 from skelbridge.bridge.acae import ACAE
 from skelbridge.cli import main
+from skelbridge.datasets.cards import Thinning
 from skelbridge.errors import InputError
 from skelbridge.estimator.estimator import Estimator
 from skelbridge.estimator.weights import load_model
@@ -19,7 +20,9 @@ from skelbridge.io.paired import read_paired
 from skelbridge.store import open_store
 from skelbridge.store.batch import decoded
 from skelbridge.train import check, read_config, train
+from skelbridge.train.config import Pseudo
 from skelbridge.train.log import read_log
+from skelbridge.train.pseudo import chosen_rows
 from skelbridge.train.record import read_record
 
 ALL = '["none", "output", "latents", "hybrid"]'
@@ -182,6 +185,20 @@ def test_the_command_tells_errors_in_one_line(store, tmp_path, capsys):
     for arguments in (["--set", "initial.stepz=3"], ["--stages", "first"], ["--stages", "fit"]):
         assert main(["train", mine, "--quiet", *arguments]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_frames_that_hardly_differ_are_not_predicted_on(store):
+    everything, opened = Pseudo(datasets=(), splits=("train",)), open_store(store)
+    counts = [
+        len(chosen_rows(opened, everything.model_copy(update={"thinning": Thinning(rule="since_any", mm=mm)}), names))
+        for names in (["lab"], ["lab", "street"])  # whose sequences have the same name
+        for mm in (1e-6, 1e6)
+    ]
+    assert counts == [12, 1, 24, 2]
+    limited = everything.model_copy(update={"thinning": Thinning(rule="none"), "limit": 5})
+    assert len(chosen_rows(opened, limited, ["lab", "street"])) == 5
+    with pytest.raises(InputError, match="pseudo"):
+        chosen_rows(opened, Pseudo(datasets=("lab",), splits=("elsewhere",)), [])
 
 
 def test_a_stage_without_the_one_before_says_which(store, tmp_path):

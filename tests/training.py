@@ -27,7 +27,7 @@ def samples(name, split, count=12, seed=0):
     labels = {"points2d": pixels} if flat else {"world": world, "camera": chosen}
     made = Samples.of(
         format, **labels, box=np.concatenate([low, high - low], axis=1), image_size=SIZE, frame=np.arange(count),
-        sequence=f"{split} {seed}", subject="somebody",
+        sequence=split, subject="somebody",
     )  # fmt: skip
     pictures = tuple(_jpeg(draw(camera, scene, frame, SIZE)[0]) for frame, camera in enumerate(chosen))
     return replace(made, pictures=pictures, crop=np.tile(np.float32([0, 0, 1]), (count, 1)))

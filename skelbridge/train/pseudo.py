@@ -7,6 +7,7 @@ become one npz file, which `skelbridge fit` reads as well.
 from __future__ import annotations
 
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,8 +40,13 @@ def chosen_rows(store: Store, settings: Pseudo, datasets: list[str]) -> Store:
             got=f"datasets {settings.datasets}, splits {settings.splits}",
         )  # fmt: skip
     found = store.select(dataset=names, split=sorted(splits))
-    thinner = Thinner(settings.thinning)
-    rows = np.flatnonzero(np.concatenate([thinner.keep(samples) for samples in found.blocks(BLOCK)]))
+    thinners = defaultdict[str, Thinner](lambda: Thinner(settings.thinning))  # datasets name sequences alike
+    kept = [
+        thinners[piece.shard.dataset].keep(piece.samples(slice(start, start + BLOCK)))
+        for piece in found.pieces
+        for start in range(0, len(piece), BLOCK)
+    ]
+    rows = np.flatnonzero(np.concatenate(kept))
     if settings.limit and len(rows) > settings.limit:
         rows = rows[np.linspace(0, len(rows) - 1, settings.limit).round().astype(np.int64)]
     return found.only(rows)
