@@ -87,6 +87,7 @@ def write_report(folder: Path, sources: Sources, about: str) -> Path:
 def _draw(folder: Path, sources: Sources, results: Results) -> None:
     """`networks.png`, what was measured; `predictions.png`, what networks of the first seed see in some people."""
     from skelbridge.plot import plot_networks, plot_predictions
+    from skelbridge.plot.virtual import save_sheet
 
     words = {name: f"{heading.replace(', ', chr(10))}\n({unit})" for name, (heading, unit) in COLUMNS.items()}
     plot_networks(results, words, floors_of(folder), title=folder.name).savefig(folder / "networks.png")
@@ -95,7 +96,7 @@ def _draw(folder: Path, sources: Sources, results: Results) -> None:
     predictions = {name: _by_format(estimator, views) for name, estimator in networks.items()}
     images = views.examples.images.permute(0, 2, 3, 1).numpy()
     figure = plot_predictions(images, views.examples.intrinsics.numpy(), predictions)
-    figure.savefig(folder / "predictions.png")
+    save_sheet(figure, folder / "predictions.png")
 
 
 def floors_of(folder: Path) -> dict[str, float]:
