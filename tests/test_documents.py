@@ -109,3 +109,15 @@ def test_the_readmes_lines_about_stores_run(unified):
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8")):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_document_of_training_says_what_the_code_says():
+    from skelbridge.train.config import field_table
+    from skelbridge.train.data import RESTARTS
+    from skelbridge.train.loop import MOST_SKIPPED
+
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    assert all(line in page for line in field_table())
+    assert (MOST_SKIPPED, RESTARTS) == (40, 3)  # "forty in a row", "a fourth time in a row"
+    for name in ("tiny-cpu", "virtual-gpu", "paper-s", "paper-l"):
+        assert f"`{name}`" in page
