@@ -28,7 +28,7 @@ test: $(VENV)/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile  # a process a core: more threads would only wait
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m benchmarks.convert
