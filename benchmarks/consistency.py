@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.report import ROOT, printed, write_block
 from skelbridge.train import read_config
 from skelbridge.train.config import field_table
@@ -34,6 +36,27 @@ def told(folder: Path) -> Iterator[str]:
     yield f"True poses disagree by: {floors}."
     yield ""
     yield from _verdicts(results)
+
+
+def headline(folder: Path) -> str:
+    """What fine-tuning did, beside the same steps without the autoencoder, in a sentence."""
+    results, floor = read_results(folder), floors_of(folder)["inconsistency conversion"]
+    variants = {name: values for name, values in results.items() if name not in ("initial", "finetune-none")}
+
+    def mean(values: dict[str, list[float]], measure: str) -> str:
+        return f"{np.mean(values[measure]):.0f}" if "inconsistency" in measure else f"{np.mean(values[measure]):.1f}"
+
+    def told(measure: str) -> str:
+        others = ", ".join(
+            f"{mean(values, measure)} ({name.removeprefix('finetune-')})" for name, values in variants.items()
+        )
+        return f"{mean(results['finetune-none'], measure)} mm without, {others} with"
+
+    return (
+        "On virtual data, fine-tuning brings how far formats disagree, as conversions between them tell, from "
+        f"{told('inconsistency conversion')} (true poses: {floor:.0f}); the error in all formats on pictures of all "
+        f"datasets is {told('everywhere mpjpe')}; [all figures](docs/training.md#does-consistency-help)."
+    )
 
 
 def _about(folder: Path, config: dict) -> str:
@@ -82,6 +105,11 @@ def main() -> None:
     if options.write:
         write_block(PAGE, "consistency", [*lines, "", "![What was measured](images/consistency.png)", "",
                                           "![Predictions in all formats](images/predictions.png)"])  # fmt: skip
+        write_block(
+            ROOT / "README.md",
+            "training",
+            [headline(folder), "", "![Accuracy and inconsistency of networks](docs/images/consistency.png)"],
+        )
         for name, wanted in (("networks", "consistency"), ("predictions", "predictions")):
             shutil.copyfile(folder / f"{name}.png", ROOT / "docs" / "images" / f"{wanted}.png")
 

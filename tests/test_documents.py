@@ -62,6 +62,7 @@ def test_measured_numbers_stand_between_the_marks_of_their_commands():
         ("docs/fidelity.md", "fidelity"),
         ("docs/speed.md", "speed"),
         ("docs/speed.md", "training tiny-cpu"),
+        ("docs/training.md", "consistency"),
         ("docs/acae.md", "acae recipe"),
         ("docs/acae.md", "acae sweep"),
     ]:
