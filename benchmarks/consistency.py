@@ -47,15 +47,13 @@ def headline(folder: Path) -> str:
         return f"{np.mean(values[measure]):.0f}" if "inconsistency" in measure else f"{np.mean(values[measure]):.1f}"
 
     def told(measure: str) -> str:
-        others = ", ".join(
-            f"{mean(values, measure)} ({name.removeprefix('finetune-')})" for name, values in variants.items()
-        )
-        return f"{mean(results['finetune-none'], measure)} mm without, {others} with"
+        named = [f"{mean(values, measure)} ({name.removeprefix('finetune-')})" for name, values in variants.items()]
+        return f"{', '.join(named)} mm, without it {mean(results['finetune-none'], measure)} mm"
 
     return (
-        "On virtual data, fine-tuning brings how far formats disagree, as conversions between them tell, from "
-        f"{told('inconsistency conversion')} (true poses: {floor:.0f}); the error in all formats on pictures of all "
-        f"datasets is {told('everywhere mpjpe')}; [all figures](docs/training.md#does-consistency-help)."
+        "On virtual data, formats are so far apart after fine-tuning with the autoencoder, by conversions between them: "
+        f"{told('inconsistency conversion')} (true poses {floor:.0f} mm). Their error on pictures of all datasets: "
+        f"{told('everywhere mpjpe')}. [All figures](docs/training.md#does-consistency-help)"
     )
 
 
