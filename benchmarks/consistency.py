@@ -51,7 +51,7 @@ def headline(folder: Path) -> str:
         return f"{', '.join(named)} mm, without it {mean(results['finetune-none'], measure)} mm"
 
     return (
-        "On virtual data, formats are so far apart after fine-tuning with the autoencoder, by conversions between them: "
+        "On virtual data, formats are so far apart after fine-tuning with the autoencoder, by conversions: "
         f"{told('inconsistency conversion')} (true poses {floor:.0f} mm). Their error on pictures of all datasets: "
         f"{told('everywhere mpjpe')}. [All figures](docs/training.md#does-consistency-help)"
     )
