@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="needs torch (pip install skelbridge[train])
 import torch
 
 from skelbridge.errors import InputError
-from skelbridge.estimator.absolute import FEWEST, in_view, normalised, reconstruct
+from skelbridge.estimator.absolute import FEWEST, normalised, reconstruct, within_reach
 from skelbridge.estimator.heatmaps import soft_argmax_2d, soft_argmax_3d, to_metric, to_pixels
 
 SIDE = 256
@@ -102,7 +102,7 @@ def test_soft_argmax_is_differentiable_and_never_in_half_precision():
 @pytest.mark.parametrize("extent", [0.3, 0.7, 1.6])  # at 1.6 most points lie outside
 def test_exact_places_in_picture_and_box_give_the_exact_pose(kind, tolerance, extent):
     points, pixels, relative, K = people(64, 20, extent=extent, kind=kind)
-    seen = in_view(pixels, SIDE)
+    seen = within_reach(pixels, SIDE)
     assert bool(seen.all()) == (extent == 0.3)
     solvable = seen.sum(dim=1) >= FEWEST
     pixels = torch.where(seen[..., None], pixels, pixels.clamp(16, 240))  # heatmaps reach no further
@@ -122,7 +122,7 @@ def test_it_is_the_least_squares_solution_where_they_are_not():
     points, pixels, relative, K = people(4, extent=0.4)
     torch.manual_seed(1)
     pixels, relative = pixels + 4 * torch.randn_like(pixels), relative + 40 * torch.randn_like(relative)
-    assert in_view(pixels, SIDE).all()
+    assert within_reach(pixels, SIDE).all()
     moved = reconstruct(pixels, relative, K, SIDE, mix=torch.ones(4, dtype=EXACT))
     rays = torch.linalg.solve(K, torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1).mT).mT
     for k in range(4):
@@ -174,8 +174,8 @@ def test_weak_perspective_keeps_the_middle_and_the_size():
 
 def test_in_view_ends_three_quarters_of_a_cell_from_the_edge():
     at = torch.tensor([[23.9, 100], [24, 100], [232, 232], [232.1, 100], [100, 23.9], [100, 232.1]])
-    assert in_view(at, SIDE).tolist() == [False, True, True, False, False, False]
-    assert in_view(at - 16, SIDE, centred=False).tolist() == in_view(at, SIDE).tolist()
+    assert within_reach(at, SIDE).tolist() == [False, True, True, False, False, False]
+    assert within_reach(at - 16, SIDE, centred=False).tolist() == within_reach(at, SIDE).tolist()
 
 
 def test_points_in_view_are_mixed_and_the_others_come_from_the_box():
@@ -183,7 +183,7 @@ def test_points_in_view_are_mixed_and_the_others_come_from_the_box():
     torch.manual_seed(0)
     relative = relative + 30 * torch.randn_like(relative)
     share = torch.tensor([0.0, 0.25, 1.0, 0.5], dtype=EXACT)
-    seen = in_view(pixels, SIDE)
+    seen = within_reach(pixels, SIDE)
     box = reconstruct(pixels, relative, K, SIDE, mix=torch.ones(4, dtype=EXACT))
     picture = reconstruct(pixels, relative, K, SIDE, mix=torch.zeros(4, dtype=EXACT))
     mixed = reconstruct(pixels, relative, K, SIDE, mix=share)
@@ -197,12 +197,12 @@ def test_points_in_view_are_mixed_and_the_others_come_from_the_box():
 
 
 @pytest.mark.parametrize("weak", [True, False])
-def test_what_is_out_of_view_does_not_move_the_rest_unless_too_little_is_in_view(weak):
+def test_what_is_out_of_view_does_not_move_the_rest_unless_too_little_is_within_reach(weak):
     _, pixels, relative, K = people(1, 12, extent=0.5)
     outside = torch.tensor([[5.0, 250], [250, 5], [3, 128]], dtype=EXACT)
     for count, moves in ((3, False), (9, True)):
         out = torch.cat([pixels[:, : 12 - count], outside.repeat(3, 1)[None, :count]], dim=1)
-        further = torch.where(in_view(out, SIDE)[..., None], out, out + 1)
+        further = torch.where(within_reach(out, SIDE)[..., None], out, out + 1)
         one, other = (reconstruct(u, relative, K, SIDE, weak_perspective=weak) for u in (out, further))
         assert ((one - other).abs().max() > 1) == moves
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from skelbridge.errors import InputError
 from skelbridge.estimator.backbone import STRIDE
-from skelbridge.estimator.heatmaps import full_precision
+from skelbridge.estimator.heatmaps import full_precision, in_view
 
 #: Points less than this part of a cell from the edge of the picture are not believed: heatmaps end there.
 BORDER = 0.75
@@ -45,7 +45,7 @@ def reconstruct(
     """
     with torch.autocast(pixels.device.type, enabled=False):
         pixels, relative, intrinsics = (full_precision(tensor) for tensor in (pixels, relative, intrinsics))
-        seen = in_view(pixels, side, centred)
+        seen = within_reach(pixels, side, centred)
         believed = (seen | (seen.sum(dim=1, keepdim=True) < FEWEST)).to(pixels.dtype)
         rays = normalised(pixels, intrinsics)
         least = LEAST_SPREAD * side / 2 / _focal_length(intrinsics)
@@ -56,11 +56,9 @@ def reconstruct(
         return torch.where(seen[..., None], mixed, moved)
 
 
-def in_view(pixels: Tensor, side: int, centred: bool = True) -> Tensor:
+def within_reach(pixels: Tensor, side: int, centred: bool = True) -> Tensor:
     """Whether points (..., 2) are in the picture and not near its edge, where heatmaps cannot reach further; (...)."""
-    low, high = BORDER * STRIDE, side - BORDER * STRIDE
-    shift = 0 if centred else STRIDE // 2
-    return ((pixels >= low - shift) & (pixels <= high - shift)).all(dim=-1)
+    return in_view(pixels if centred else pixels + STRIDE // 2, side, BORDER)
 
 
 def normalised(pixels: Tensor, intrinsics: Tensor) -> Tensor:

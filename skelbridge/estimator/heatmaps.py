@@ -50,6 +50,11 @@ def to_metric(places: Tensor, side: int, box: float, centred: bool) -> Tensor:
     return torch.cat([across, places[..., 2:] * box], dim=-1)
 
 
+def in_view(pixels: Tensor, side: int, border: float) -> Tensor:
+    """Which pixels (..., 2) lie in the crop, `border` cells off its edges; a negative border reaches beyond them."""
+    return ((pixels >= border * STRIDE) & (pixels <= side - border * STRIDE)).all(dim=-1)
+
+
 def full_precision(tensor: Tensor) -> Tensor:
     """The tensor in float32, or as it is if it is more precise."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()

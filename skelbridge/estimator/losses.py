@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch import distributed as processes
 
+from skelbridge.estimator.heatmaps import in_view
+
 #: mm; what lies nearer to the camera than this is projected as if it lay here.
 NEAREST = 1.0
-#: Borders of the view are given in cells of the heatmap, which are so many pixels wide.
-CELL = 32
 
 
 class LossSettings(BaseModel):
@@ -76,11 +76,6 @@ def project(points: Tensor, intrinsics: Tensor) -> Tensor:
     rays = points[..., :2] / points[..., 2:].clamp(min=NEAREST)
     axes = intrinsics[:, None, :2]
     return (axes[..., :2] * rays[..., None, :]).sum(dim=-1) + axes[..., 2]  # no matmul: TF32 is off by half a pixel
-
-
-def in_view(pixels: Tensor, side: int, border: float) -> Tensor:
-    """Which pixels (..., 2) lie in the crop, a border of so many cells off; a negative border reaches beyond it."""
-    return ((pixels >= border * CELL) & (pixels <= side - border * CELL)).all(dim=-1)
 
 
 def loss_3d(points: Tensor, labels: Tensor, intrinsics: Tensor, side: int, settings: LossSettings) -> dict[str, Tensor]:
