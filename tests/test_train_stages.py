@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,7 @@ from skelbridge.train.config import Pseudo
 from skelbridge.train.log import read_log
 from skelbridge.train.pseudo import chosen_rows
 from skelbridge.train.record import read_record
+from skelbridge.train.report import read_results
 
 ALL = '["none", "output", "latents", "hybrid"]'
 
@@ -83,6 +85,15 @@ def test_the_report_tells_all_networks_with_their_spread(run):
     assert results["initial"]["own mpjpe"][0] == judged["mean"]["own mpjpe"]
     assert judged["own"].keys() == {"lab", "street"}
     assert all((run.out / name).stat().st_size > 10_000 for name in ("networks.png", "predictions.png"))
+
+
+def test_a_seed_that_is_not_through_is_left_out_of_the_report(run, tmp_path):
+    shutil.copytree(run.out, tmp_path / "run")
+    whole = read_results(tmp_path / "run")
+    (tmp_path / "run" / "seed-1" / "finetune-hybrid" / "judged.json").unlink()
+    left = read_results(tmp_path / "run")
+    assert left.keys() == whole.keys()
+    assert left["initial"]["own mpjpe"] == whole["initial"]["own mpjpe"][1:]
 
 
 def test_a_run_says_exactly_what_was_run(run):

@@ -34,15 +34,21 @@ Results = dict[str, dict[str, list[float]]]
 
 
 def read_results(folder: Path) -> Results:
-    """What was measured in a run: of each network that every seed has, each measure for each seed."""
+    """What was measured in a run: each measure of each network, for each seed that is through."""
+    names, seeds = judged(folder)
     found: Results = {}
-    seeds = sorted(folder.glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-")))
-    for name in NETWORKS:
-        files = [seed / name / "judged.json" for seed in seeds]
-        if files and all(file.exists() for file in files):
-            told = [json.loads(file.read_text(encoding="utf-8"))["mean"] for file in files]
-            found[name] = {measure: [each[measure] for each in told] for measure in COLUMNS if measure in told[0]}
+    for name in names:
+        told = [json.loads((seed / name / "judged.json").read_text(encoding="utf-8"))["mean"] for seed in seeds]
+        found[name] = {measure: [each[measure] for each in told] for measure in COLUMNS if measure in told[0]}
     return found
+
+
+def judged(folder: Path) -> tuple[list[str], list[Path]]:
+    """The networks that were judged, and the folders of the seeds that have all of them, in their order."""
+    seeds = sorted(folder.glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-")))
+    own = {seed: [name for name in NETWORKS if (seed / name / "judged.json").exists()] for seed in seeds}
+    names = max(own.values(), key=len, default=[])
+    return names, [seed for seed in seeds if own[seed] == names]
 
 
 def table(results: Results) -> str:
@@ -71,7 +77,7 @@ def write_report(folder: Path, sources: Sources, about: str) -> Path:
     """Write `report.md`, `results.json` and, where matplotlib is installed, pictures into a run's folder."""
     results = read_results(folder)
     if not results:
-        raise InputError(f"{folder}: a report", expected="networks that every seed has", got="none",
+        raise InputError(f"{folder}: a report", expected="networks that were judged", got="none",
                          mend="Carry out the other stages first.")  # fmt: skip
     seeds = len(next(iter(results["initial"].values())))
     told = f"Mean ± standard deviation over {seeds} seeds." if seeds > 1 else "One seed."
@@ -110,8 +116,8 @@ def floors_of(folder: Path) -> dict[str, float]:
 
 
 def first_seed(folder: Path) -> Path:
-    """The folder of a run's first seed."""
-    return min(folder.glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-")))
+    """The folder of the first seed that is through."""
+    return judged(folder)[1][0]
 
 
 def shown(sources: Sources, side: int, count: int = 6) -> Views:
